@@ -1,0 +1,74 @@
+# Everything here needs Go and nothing else, except: race wants a C compiler, interop wants root, Linux and Debian's
+# name servers (.ci/run installs them all). Tools are built once, at the versions below, into .tools.
+
+GOLANGCI_LINT := v2.15.0
+GOFUMPT       := v0.12.0
+BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
+
+TOOLS    ?= $(CURDIR)/.tools
+FUZZTIME ?= 10s
+BENCH    ?= .
+COUNT    ?= 6
+PKG      ?= ./...
+
+lint_bin  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)/golangci-lint
+fumpt_bin := $(TOOLS)/gofumpt-$(GOFUMPT)/gofumpt
+stat_bin  := $(TOOLS)/benchstat-$(BENCHSTAT)/benchstat
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help build test race fuzz bench lint fmt generate generated interop testclock check clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/tacit, static
+	CGO_ENABLED=0 go build -trimpath -o bin/tacit ./cmd/tacit
+
+test: ## run the tests; needs Go and nothing else
+	go test -shuffle=on $(PKG)
+
+race: ## run the tests under the race detector; needs a C compiler
+	CGO_ENABLED=1 go test -race -shuffle=on $(PKG)
+
+fuzz: ## run every fuzz target for FUZZTIME (10s); PKG=./internal/wire narrows it
+	@.ci/fuzz "$(FUZZTIME)" $(PKG)
+
+bench: $(stat_bin) ## run the benchmarks; REF=main compares with that commit, BENCH and PKG narrow it
+	@BENCHSTAT=$(stat_bin) .ci/bench "$(BENCH)" "$(COUNT)" "$(PKG)" "$(REF)"
+
+lint: $(lint_bin) $(fumpt_bin) ## run golangci-lint and gofumpt
+	$(lint_bin) run ./...
+	@out=$$($(fumpt_bin) -l .) || exit 1; test -z "$$out" || { echo "gofumpt would change:" $$out; exit 1; }
+
+fmt: $(fumpt_bin) ## format the code
+	$(fumpt_bin) -w .
+
+generate: ## write the generated files: reference manual, example file, schema, lint rules
+	go generate ./...
+
+generated: ## check that generating changes nothing
+	@before=$$($(sums)); $(MAKE) --no-print-directory generate || exit 1; after=$$($(sums)); \
+	test "$$before" = "$$after" || { echo "make generate changed files: commit them"; exit 1; }
+
+interop: build ## compare with NSD, Knot DNS and Unbound in a network namespace; needs root and Linux
+	TACIT_BIN=$(CURDIR)/bin/tacit go test -tags interop -count=1 -v -timeout 20m ./internal/interop
+
+testclock: ## build with the clock that scripted scenarios move
+	CGO_ENABLED=0 go build -trimpath -tags testclock -o bin/tacit-testclock ./cmd/tacit
+
+check: lint generated race testclock fuzz interop ## everything that continuous integration runs
+
+clean: ## remove what was built here, the tools too
+	rm -rf bin .tools
+
+sums = find . \( -name .git -o -name .tools -o -name bin \) -prune -o -type f -exec cksum {} + | sort -k 3
+
+$(lint_bin):
+	GOBIN=$(@D) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+
+$(fumpt_bin):
+	GOBIN=$(@D) go install mvdan.cc/gofumpt@$(GOFUMPT)
+
+$(stat_bin):
+	GOBIN=$(@D) go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT)
