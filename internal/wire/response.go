@@ -1,0 +1,144 @@
+package wire
+
+import "math"
+
+// An OPT is what goes into the OPT record of a response (RFC 6891 section 6).
+type OPT struct {
+	UDPSize uint16
+	DO      bool
+	Rcode   Rcode // its upper eight bits
+	Errors  []ExtendedError
+	Cookie  []byte // client and server cookie
+	// Keepalive is the idle time-out in units of 100 ms (RFC 7828 section 3.1); negative: no option.
+	Keepalive int
+}
+
+// AppendOPT appends an OPT record to a message and counts it. Errors that do not fit in room octets are left out,
+// text first, so that a report never costs the answer its place.
+func AppendOPT(msg []byte, opt *OPT, room int) []byte {
+	var do byte
+	if opt.DO {
+		do = 0x80
+	}
+	start := len(msg)
+	msg = append(msg, 0, 0, byte(TypeOPT), byte(opt.UDPSize>>8), byte(opt.UDPSize), byte(opt.Rcode>>4), 0, do, 0, 0, 0)
+	if len(opt.Cookie) > 0 {
+		msg = appendOption(msg, OptionCookie, opt.Cookie)
+	}
+	if opt.Keepalive >= 0 {
+		msg = append(msg, 0, OptionKeepalive, 0, 2, byte(opt.Keepalive>>8), byte(opt.Keepalive))
+	}
+	for _, e := range opt.Errors {
+		msg = appendError(msg, e, room-(len(msg)-start))
+	}
+	put16(msg[start+9:], uint16(len(msg)-start-11))
+	put16(msg[10:], be16(msg[10:])+1)
+	return msg
+}
+
+// OPTLength is the length of an OPT record without options.
+const OPTLength = 11
+
+func appendOption(msg []byte, code uint16, value []byte) []byte {
+	msg = append(msg, byte(code>>8), byte(code), byte(len(value)>>8), byte(len(value)))
+	return append(msg, value...)
+}
+
+func appendError(msg []byte, e ExtendedError, room int) []byte {
+	text := e.Text
+	if 6+len(text) > room {
+		text = ""
+	}
+	if 6 > room {
+		return msg
+	}
+	size := 2 + len(text)
+	msg = append(msg, 0, OptionEDE, byte(size>>8), byte(size), byte(e.Code>>8), byte(e.Code))
+	return append(msg, text...)
+}
+
+// Reply patches a finished answer, which must be the caller's own copy, for the client that asked q: its ID, its RD
+// and CD bits, its letter case. AD stays only for those who can use it (RFC 6840 section 5.7).
+func Reply(msg []byte, q *Query) {
+	put16(msg, q.ID)
+	flags := be16(msg[2:])
+	if q.RD {
+		flags |= flagRD
+	}
+	if q.CD {
+		flags |= flagCD
+	}
+	if !q.AD && !q.DO {
+		flags &^= flagAD
+	}
+	put16(msg[2:], flags)
+	copy(msg[HeaderLength:], q.RawQuestion())
+}
+
+// AppendRejection appends the answer to a query that is not resolved: the header with rcode and the question, as
+// far as it could be read.
+func AppendRejection(dst []byte, q *Query, rcode Rcode) []byte {
+	flags := uint16(flagQR) | uint16(q.opcode)<<11 | uint16(rcode&0xf)
+	if q.RD {
+		flags |= flagRD
+	}
+	if q.CD {
+		flags |= flagCD
+	}
+	if q.opcode == OpcodeQuery {
+		flags |= flagRA
+	}
+	question := q.RawQuestion()
+	var count byte
+	if question != nil {
+		count = 1
+	}
+	dst = append(dst, byte(q.ID>>8), byte(q.ID), byte(flags>>8), byte(flags), 0, count, 0, 0, 0, 0, 0, 0)
+	return append(dst, question...)
+}
+
+// Truncate cuts a response down to header and question and sets TC (RFC 2181 section 9): a client that needs the
+// answer asks again over TCP, and no partial RRset can be taken for a whole one.
+func Truncate(msg []byte) []byte {
+	end, ok := skipName(msg, HeaderLength)
+	if !ok || be16(msg[4:]) != 1 || end+4 > len(msg) {
+		end = HeaderLength - 4
+		put16(msg[4:], 0)
+	}
+	put16(msg[2:], be16(msg[2:])|flagTC)
+	clear(msg[6:HeaderLength])
+	return msg[:end+4]
+}
+
+// TTLOffsets appends the offsets of the TTLs of a packed answer to dst. ok is false when the message is malformed.
+func TTLOffsets(dst []uint16, msg []byte) (offsets []uint16, ok bool) {
+	if len(msg) < HeaderLength || len(msg) > math.MaxUint16 {
+		return dst, false
+	}
+	off := HeaderLength
+	for range be16(msg[4:]) {
+		if off, ok = skipName(msg, off); !ok {
+			return dst, false
+		}
+		off += 4
+	}
+	for range int(be16(msg[6:])) + int(be16(msg[8:])) + int(be16(msg[10:])) {
+		r, end, ok := parseRecord(msg, off)
+		if !ok {
+			return dst, false
+		}
+		if r.kind != TypeOPT {
+			dst = append(dst, uint16(end-len(r.data)-6))
+		}
+		off = end
+	}
+	return dst, off == len(msg)
+}
+
+// CountDown takes seconds off the TTLs at offsets, down to zero.
+func CountDown(msg []byte, offsets []uint16, seconds uint32) {
+	for _, off := range offsets {
+		ttl := be32(msg[off:])
+		put32(msg[off:], ttl-min(ttl, seconds))
+	}
+}
