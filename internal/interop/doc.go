@@ -1,0 +1,13 @@
+// Package interop compares tacit with Unbound, and both with the truth, over real name servers. Its tests (build tag
+// interop, root needed, run by `make interop`) put themselves into a network namespace of their own, write a root zone,
+// five TLDs and 200 zones from a seed, serve them with NSD and knotd on addresses of the loopback interface, ask tacit
+// and Unbound the same 2,000 questions, one resolver after the other, and compare RCODE and answer RRsets with each
+// other and with what the zone data say. Meanwhile a packet socket notes what the name servers are told, and every label
+// that a root or TLD server hears without needing it (RFC 9156) is a failure. A control run of an Unbound that does not
+// minimise and that lies about one name shows that both measurements can fail. Programs needed: nsd, knotd, unbound and
+// ip (Debian: nsd, knot, unbound, iproute2). TACIT_BIN, an absolute path, names the binary to test; without it the
+// package builds one.
+//
+// Limitations: nothing is signed, every server tells the truth about the zones it has, TTLs are not compared, and
+// types that only servers ask for (ANY, AXFR) are left out. Linux only.
+package interop

@@ -1,0 +1,117 @@
+//go:build interop
+
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// insideVariable is set in the process that runs inside the namespaces, binaryVariable names the tacit to test.
+const (
+	insideVariable = "TACIT_INTEROP_INSIDE"
+	binaryVariable = "TACIT_BIN"
+)
+
+// TestMain runs the tests a second time, inside new network and process namespaces: nothing there reaches a real
+// network, port 53 is free, and when the inner process ends the kernel ends every server with it.
+func TestMain(m *testing.M) {
+	if os.Getenv(insideVariable) != "" {
+		goleak.VerifyTestMain(m)
+		return
+	}
+	code, err := runInside()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "interop:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// runInside checks what is needed, builds tacit while there is still a network, and runs this program again.
+func runInside() (code int, err error) {
+	if err := checkMachine(); err != nil {
+		return 0, err
+	}
+	binary := os.Getenv(binaryVariable)
+	if binary == "" {
+		dir, err := os.MkdirTemp("", "tacit-interop-")
+		if err != nil {
+			return 0, err
+		}
+		defer os.RemoveAll(dir)
+		binary = filepath.Join(dir, "tacit")
+		if err := buildTacit(binary); err != nil {
+			return 0, err
+		}
+	}
+	if !filepath.IsAbs(binary) {
+		return 0, fmt.Errorf("%s must be an absolute path", binaryVariable)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		return 0, fmt.Errorf("%s: %w", binaryVariable, err)
+	}
+	return repeatInNamespaces(binary)
+}
+
+// programs are what the run needs, with the Debian package that has it.
+var programs = map[string]string{"nsd": "nsd", "knotd": "knot", "unbound": "unbound", "ip": "iproute2"}
+
+// checkMachine fails, rather than skips, when the run is not possible: a run that tests nothing must not look like success.
+func checkMachine() error {
+	if os.Geteuid() != 0 {
+		return errors.New("root is needed to make a network namespace")
+	}
+	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+		return err
+	}
+	var missing []string
+	for program, debian := range programs {
+		if _, err := exec.LookPath(program); err != nil {
+			missing = append(missing, fmt.Sprintf("%s (Debian package %s)", program, debian))
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("missing programs: %s", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+func buildTacit(binary string) error {
+	cmd := exec.Command("go", "build", "-o", binary, "tacit/cmd/tacit")
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("build tacit: %w", err)
+	}
+	return nil
+}
+
+func repeatInNamespaces(binary string) (code int, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return 0, err
+	}
+	cmd := exec.Command(self, os.Args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	cmd.Env = append(os.Environ(), insideVariable+"=1", binaryVariable+"="+binary)
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID,
+		Pdeathsig:  syscall.SIGKILL,
+	}
+	runtime.LockOSThread() // the death signal follows the thread that started the process
+	defer runtime.UnlockOSThread()
+	err = cmd.Run()
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		return max(exit.ExitCode(), 1), nil
+	}
+	return 0, err
+}
