@@ -1,0 +1,145 @@
+package resolver
+
+import (
+	"context"
+	"errors"
+
+	"tacit/internal/wire"
+	"tacit/internal/work"
+	"tacit/upstream"
+)
+
+// ask puts one question to the servers of c, one after the other, until one gives a usable reply. Doubtful replies are taken when there is no
+// better one.
+func (s *resolution) ask(ctx context.Context, c *cut, name wire.Name, kind wire.Type) (judgement, error) {
+	choice := s.newSelection(c)
+	var doubtful *judgement
+	cause := error(&Error{stepAsk, wire.EDENoReachableAuthority, errNoServer})
+	for {
+		candidate, err := s.choose(ctx, choice)
+		if err != nil {
+			return s.settle(doubtful, fail(stepServers, wire.EDENoReachableAuthority, err))
+		}
+		if candidate == nil {
+			return s.settle(doubtful, cause)
+		}
+		j, err := s.askOne(ctx, c, choice, candidate, name, kind)
+		switch {
+		case final(err):
+			return s.settle(doubtful, err)
+		case err != nil:
+			cause = err
+		case !j.doubtful:
+			return j, nil
+		case doubtful == nil:
+			doubtful = &j
+		}
+	}
+}
+
+// settle gives what there is at the end of the list of servers.
+func (s *resolution) settle(doubtful *judgement, cause error) (judgement, error) {
+	if doubtful != nil {
+		return *doubtful, nil
+	}
+	return judgement{}, cause
+}
+
+// choose returns whom to ask next. Names of servers are looked up only when no known address is worth asking first.
+func (s *resolution) choose(ctx context.Context, choice *selection) (*candidate, error) {
+	var cause error
+	for choice.sent < maxSent {
+		candidate, class := choice.pick(s, s.now())
+		if candidate != nil && class == willing {
+			return candidate, nil
+		}
+		name, ok := choice.takeUnresolved()
+		if !ok && candidate == nil && choice.fallBack(s) {
+			continue
+		}
+		if !ok {
+			return candidate, whenNone(candidate, cause)
+		}
+		addresses, err := s.lookUpServer(ctx, name)
+		if final(err) {
+			return nil, err
+		}
+		if err != nil {
+			cause = err
+		}
+		choice.add(s, name, addresses)
+	}
+	return nil, cause
+}
+
+func whenNone(candidate *candidate, cause error) error {
+	if candidate != nil {
+		return nil
+	}
+	return cause
+}
+
+// askOne asks one server and judges its reply. The error says why the server was of no use.
+func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *candidate, name wire.Name, kind wire.Type) (judgement, error) {
+	choice.sent++
+	to.tries++
+	q := wire.Question{Name: name, Type: kind, Class: wire.ClassIN, DO: true}
+	reply, err := s.exchange(ctx, c.zone, to.server, q)
+	if err != nil {
+		err = s.blame(ctx, to, err)
+		s.traceAsked(c, to, q, reply, "no reply", err)
+		return judgement{}, err
+	}
+	j := s.judge(c, reply, q)
+	s.traceAsked(c, to, q, reply, j.outcome.String(), nil)
+	if !j.usable() || j.doubtful {
+		to.spent = true
+	}
+	switch {
+	case j.usable():
+		return j, nil
+	case j.outcome == lame:
+		s.memory.MarkLame(to.server, c.zone, s.now())
+		return j, &Error{stepAsk, wire.EDENoReachableAuthority, errLame}
+	case j.outcome == failing:
+		return j, &Error{stepAsk, wire.EDENoReachableAuthority, errLame}
+	default:
+		return j, &Error{stepAsk, wire.EDEInvalidData, errMalformed}
+	}
+}
+
+// judge scrubs and classifies a reply.
+func (s *resolution) judge(c *cut, reply upstream.Reply, q wire.Question) judgement {
+	r, ok := scrub(reply.Msg, q, c.zone)
+	if !ok {
+		return judgement{outcome: malformed}
+	}
+	j := classify(&r, q.Name, q.Type, c.zone)
+	if c.forward {
+		j.acceptForwarded()
+	}
+	j.stopAt(func(name wire.Name) bool { return s.routes.partition(name, q.Type) != s.partitionFor(c, name, q.Type) })
+	return j
+}
+
+// blame decides what the lack of a reply says of a server, and of the resolution.
+func (s *resolution) blame(ctx context.Context, to *candidate, err error) error {
+	var exceeded *work.Exceeded
+	if errors.As(err, &exceeded) {
+		return fail(stepAsk, wire.EDEOther, err)
+	}
+	switch ctx.Err() {
+	case nil:
+	case context.DeadlineExceeded:
+		return &Error{stepAsk, wire.EDENoReachableAuthority, errTime}
+	default:
+		return &Error{stepAsk, wire.EDENetworkError, errJostled}
+	}
+	s.unanswered[to.server.Addr]++
+	var failure *upstream.Error
+	if errors.As(err, &failure) && failure.Outcome != upstream.Timeout {
+		to.spent = true
+		return &Error{stepAsk, wire.EDENetworkError, errNoServer}
+	}
+	return &Error{stepAsk, wire.EDENoReachableAuthority, errNoServer}
+}

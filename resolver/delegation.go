@@ -1,0 +1,90 @@
+package resolver
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"tacit/cache"
+	"tacit/internal/wire"
+	"tacit/upstream"
+)
+
+// A cut is a zone and whom to ask about it: the servers that its parent delegated it to, or those that the
+// configuration names.
+type cut struct {
+	zone  wire.Name
+	lease time.Time // when the parent's word runs out, and all that is learned below it; zero: never
+
+	servers    []cache.NameServer // of a delegation
+	configured []upstream.Server  // of a stub or forward zone
+	forward    bool               // the servers recurse
+	first      bool               // iteration takes over when the forwarders fail
+	partition  uint16
+}
+
+// startingCut returns the deepest cut known at or above name: by configuration, by delegation, or the root's. The DS RRset of a zone
+// lies on the parent's side of its cut (RFC 4035 section 3.1.4.1).
+func (s *resolution) startingCut(ctx context.Context, name wire.Name, kind wire.Type) (cut, error) {
+	if kind == wire.TypeDS {
+		name = name.Parent()
+	}
+	now := s.now()
+	configured, routed := s.routes.deepest(name)
+	if routed && configured.forward && s.pastForwarders {
+		routed = false
+	}
+	if routed && configured.forward {
+		return configured, nil
+	}
+	d, known := s.cache.Delegations.Deepest(name, now)
+	switch {
+	case routed && (!known || configured.zone.Labels() >= d.Zone.Labels()):
+		return configured, nil
+	case known:
+		return cut{zone: d.Zone, lease: d.Lease, servers: d.Servers, partition: d.Partition}, nil
+	default:
+		return s.prime(ctx)
+	}
+}
+
+// descend takes a referral down from c to the cut that it names, and remembers it for as long as the parent grants.
+func (s *resolution) descend(c *cut, j *judgement) cut {
+	now := s.now()
+	parent := cache.Delegation{Zone: c.zone, Lease: c.lease}
+	if parent.Lease.IsZero() { // what the configuration says has no end
+		parent.Lease = now.Add(forever)
+	}
+	child := cache.Delegation{Zone: j.cut, Servers: s.reachable(j.servers), Partition: c.partition}
+	child, _ = s.cache.Delegations.Put(child, parent, j.ttl, now, s.generation)
+	return cut{zone: child.Zone, lease: child.Lease, servers: child.Servers, partition: child.Partition}
+}
+
+const forever = 365 * 24 * time.Hour
+
+// reachable drops addresses that no public name server has (RFC 6890): a referral must not make tacit talk to the operator's
+// own network or to itself.
+func (s *resolution) reachable(servers []cache.NameServer) []cache.NameServer {
+	if s.allowSpecial {
+		return servers
+	}
+	for i := range servers {
+		servers[i].Addresses = publicOnly(servers[i].Addresses)
+	}
+	return servers
+}
+
+func publicOnly(addresses []netip.Addr) []netip.Addr {
+	var public []netip.Addr
+	for _, a := range addresses {
+		if isPublic(a) {
+			public = append(public, a)
+		}
+	}
+	return public
+}
+
+func isPublic(a netip.Addr) bool {
+	a = a.Unmap()
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !(a.Is4() && a.As4()[0] == 0)
+}

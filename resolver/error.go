@@ -1,0 +1,95 @@
+package resolver
+
+import (
+	"errors"
+
+	"tacit/internal/wire"
+	"tacit/internal/work"
+)
+
+// A Step is where in a resolution an error arose.
+type Step string
+
+// Steps.
+const (
+	stepAdmit   Step = "admission"
+	stepPrime   Step = "priming"
+	stepAsk     Step = "asking the servers of a zone"
+	stepServers Step = "finding the servers of a zone"
+	stepAlias   Step = "following aliases"
+	stepAnswer  Step = "building the answer"
+)
+
+// An Error says why a question was not resolved. Its text names the step and the limit, never the question or a server.
+type Error struct {
+	Step Step
+	EDE  wire.EDE
+	Err  error
+}
+
+func (e *Error) Error() string { return string(e.Step) + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Err }
+
+// Causes of failure.
+var (
+	errNoServer   = errors.New("no reachable authority")
+	errLame       = errors.New("no server is authoritative for the zone")
+	errMalformed  = errors.New("no server sent a usable reply")
+	errCyclic     = errors.New("the servers of a zone can only be found by asking them")
+	errDepth      = errors.New("limit of nested name server look-ups reached")
+	errLoop       = errors.New("aliases form a loop")
+	errTime       = errors.New("time is up")
+	errJostled    = errors.New("given up for newer questions")
+	errBusy       = errors.New("too many resolutions in progress")
+	errTooDeep    = errors.New("limit of zone cuts on the way reached")
+	errNotServed  = errors.New("no address family to reach the servers by")
+	errOldFailure = errors.New("failed a moment ago")
+	errPanicked   = errors.New("internal error")
+)
+
+// fail makes an *Error of a cause, unless it is one already.
+func fail(step Step, ede wire.EDE, err error) error {
+	var known *Error
+	if errors.As(err, &known) {
+		return err
+	}
+	var exceeded *work.Exceeded
+	if errors.As(err, &exceeded) {
+		return &Error{step, wire.EDEOther, exceeded}
+	}
+	return &Error{step, ede, err}
+}
+
+// explain turns an error into what the asker is told (RFC 8914).
+func explain(err error) wire.ExtendedError {
+	var e *Error
+	if errors.As(err, &e) {
+		return wire.ExtendedError{Code: e.EDE, Text: e.Err.Error()}
+	}
+	return wire.ExtendedError{Code: wire.EDEOther, Text: "resolution failed"}
+}
+
+// final reports whether an error ends the resolution and not only the attempt at one server.
+func final(err error) bool { return ofQuestion(err) || errors.Is(err, errJostled) }
+
+// ofQuestion reports whether a failure is that of the client's question and not of the name at which it came to light: its budget or its
+// time was used up.
+func ofQuestion(err error) bool {
+	var exceeded *work.Exceeded
+	return errors.As(err, &exceeded) || errors.Is(err, errTime)
+}
+
+// ofName reports whether a failure says something about the name itself, whoever asks for it.
+func ofName(err error) bool {
+	return err != nil && !final(err) && !errors.Is(err, errDepth)
+}
+
+// firstCode returns the code of the first of several errors.
+func firstCode(errs []wire.ExtendedError) wire.EDE {
+	if len(errs) == 0 {
+		return wire.EDEOther
+	}
+	return errs[0].Code
+}

@@ -1,0 +1,191 @@
+package resolver
+
+import (
+	"time"
+
+	"tacit/cache"
+	"tacit/internal/wire"
+)
+
+// A found is what is known of one name and type.
+type found struct {
+	outcome outcome // answer, alias, noData, noName or tooLong
+	sets    []timed // aliases in order, then the answer
+	target  wire.Name
+	soa     *timed // of noData and noName; nil when there is none
+	due     bool   // the cache would like it refreshed
+}
+
+// A timed is an RRset with the time at which it expires.
+type timed struct {
+	set             wire.RRset
+	stored, expires time.Time
+}
+
+func (t *timed) ttl(now time.Time) uint32 {
+	return uint32((max(0, t.expires.Sub(now)) + time.Second - 1) / time.Second)
+}
+
+// aliases counts the steps from name to name.
+func (f *found) aliases() int32 {
+	var count int32
+	for i := range f.sets {
+		if f.sets[i].set.Type == wire.TypeCNAME {
+			count++
+		}
+	}
+	if f.outcome == answer && f.sets[len(f.sets)-1].set.Type == wire.TypeCNAME {
+		count-- // asked for as such
+	}
+	return count
+}
+
+// redirects reports whether f holds a DNAME above name: it stands for everything below it. A CNAME says nothing of the names below.
+func (f *found) redirects(name wire.Name) bool {
+	return len(f.sets) > 0 && f.sets[0].set.Type == wire.TypeDNAME && name.Below(f.sets[0].set.Name)
+}
+
+// redirect applies the DNAME in f to name.
+func (f *found) redirect(name wire.Name, kind wire.Type) found {
+	dname := &f.sets[0]
+	sets, target, outcome := substitute(&dname.set, name, kind)
+	g := found{outcome: outcome, target: target, due: f.due}
+	for _, set := range sets {
+		g.sets = append(g.sets, timed{set, dname.stored, dname.expires})
+	}
+	return g
+}
+
+// denies reports whether f says that name does not exist; the end of an alias at name is another matter.
+func (f *found) denies(name wire.Name) bool { return f.outcome == noName && f.target == name }
+
+// nearEnd reports whether what was found is in the last tenth of its life.
+func (f *found) nearEnd(now time.Time) bool {
+	late := func(t *timed) bool { return t.expires.Sub(now) < t.expires.Sub(t.stored)/10 }
+	for i := range f.sets {
+		if late(&f.sets[i]) {
+			return true
+		}
+	}
+	return f.soa != nil && late(f.soa)
+}
+
+// known returns what the cache knows of a name and type: the answer, an alias, or that there is none.
+func (r *Resolver) known(name wire.Name, kind wire.Type, now time.Time) (found, cache.State) {
+	k := cache.Key{Name: name, Type: kind, Partition: r.routes.partition(name, kind)}
+	if e, state := r.cache.RRsets.Get(k, cache.Answer, now); state != cache.Missing {
+		return fromEntry(&e, answer), state
+	}
+	if kind != wire.TypeCNAME {
+		k.Type = wire.TypeCNAME
+		if e, state := r.cache.RRsets.Get(k, cache.Answer, now); state != cache.Missing && e.Kind == cache.Positive {
+			return fromEntry(&e, alias), state
+		}
+	}
+	if f, state := r.knownDNAME(k, kind, now); state != cache.Missing {
+		return f, state
+	}
+	if e, ok := r.cache.RRsets.NoNameAbove(name, k.Partition, now); ok {
+		return fromEntry(&e, noName), cache.Fresh
+	}
+	return r.staleNoName(k, now)
+}
+
+func (r *Resolver) knownDNAME(k cache.Key, kind wire.Type, now time.Time) (found, cache.State) {
+	name := k.Name
+	k.Type = wire.TypeDNAME
+	for !k.Name.IsRoot() {
+		k.Name = k.Name.Parent()
+		e, state := r.cache.RRsets.Get(k, cache.Answer, now)
+		if state == cache.Missing || e.Kind != cache.Positive {
+			continue
+		}
+		f := fromEntry(&e, alias)
+		return f.redirect(name, kind), state
+	}
+	return found{}, cache.Missing
+}
+
+func (r *Resolver) staleNoName(k cache.Key, now time.Time) (found, cache.State) {
+	k.Type = 0
+	e, state := r.cache.RRsets.Get(k, cache.Answer, now)
+	if state == cache.Missing {
+		return found{}, cache.Missing
+	}
+	return fromEntry(&e, noName), state
+}
+
+// fromEntry makes a found of an entry; positive is what a positive one is.
+func fromEntry(e *cache.Entry, positive outcome) found {
+	f := found{outcome: positive, due: e.Due}
+	switch e.Kind {
+	case cache.NoData:
+		f.outcome = noData
+	case cache.NoName:
+		f.outcome = noName
+	case cache.Positive:
+		f.sets = []timed{{e.Set, e.Stored, e.Expires}}
+		if positive == alias {
+			f.target, _ = targetOf(&e.Set)
+		}
+		return f
+	}
+	f.soa = &timed{e.SOA, e.Stored, e.Expires}
+	return f
+}
+
+// knownToExist reports whether a shortened name need not be asked for, because something is known at it. A denial of the whole name would have been
+// found before.
+func (s *resolution) knownToExist(name wire.Name, c *cut) bool {
+	k := cache.Key{Name: name, Partition: s.partitionFor(c, name, wire.TypeA)}
+	for _, kind := range []wire.Type{wire.TypeA, wire.TypeCNAME} {
+		k.Type = kind
+		e, state := s.cache.RRsets.Get(k, cache.Answer, s.now())
+		if state == cache.Fresh && (kind == wire.TypeA || e.Kind == cache.Positive) {
+			return true
+		}
+	}
+	return false
+}
+
+// store remembers what a reply says and returns it with the time that the cache grants it. A CNAME synthesised from a DNAME is made
+// anew from it each time.
+func (s *resolution) store(c *cut, j *judgement, kind wire.Type) found {
+	f := found{outcome: j.outcome, target: j.target}
+	now := s.now()
+	for i := range j.records {
+		set := &j.records[i]
+		if i > 0 && j.records[i-1].Type == wire.TypeDNAME && set.Type == wire.TypeCNAME {
+			f.sets = append(f.sets, timed{*set, now, f.sets[i-1].expires})
+			continue
+		}
+		e := cache.Entry{Kind: cache.Positive, Set: *set, Rank: j.rank, Cut: c.zone, Lease: c.lease}
+		f.sets = append(f.sets, timed{*set, now, s.put(c, set.Name, set.Type, &e, now)})
+	}
+	if j.soa != nil && (j.outcome == noData || j.outcome == noName) {
+		f.soa = s.storeDenial(c, j, kind, now)
+	}
+	return f
+}
+
+func (s *resolution) storeDenial(c *cut, j *judgement, kind wire.Type, now time.Time) *timed {
+	e := cache.Entry{Kind: cache.NoData, SOA: *j.soa, Rank: j.rank, Cut: c.zone, Lease: c.lease}
+	if j.outcome == noName {
+		e.Kind = cache.NoName
+	}
+	return &timed{*j.soa, now, s.put(c, j.target, kind, &e, now)}
+}
+
+func (s *resolution) put(c *cut, name wire.Name, kind wire.Type, e *cache.Entry, now time.Time) (expires time.Time) {
+	k := cache.Key{Name: name, Type: kind, Partition: s.partitionFor(c, name, kind)}
+	s.cache.RRsets.Put(k, *e, now, s.generation)
+	return s.cache.RRsets.Granted(e, now)
+}
+
+// partitionFor returns the part of the cache that takes what the servers of c say: their own, unless they answer in a forwarder's place.
+func (s *resolution) partitionFor(c *cut, name wire.Name, kind wire.Type) uint16 {
+	if s.pastForwarders {
+		return s.routes.partition(name, kind)
+	}
+	return c.partition
+}

@@ -1,0 +1,57 @@
+package resolver
+
+import (
+	"context"
+	"net/netip"
+
+	"tacit/cache"
+	"tacit/internal/wire"
+)
+
+// prime asks the servers of the hints for the root's own servers (RFC 9609 section 3). The answer's lease is its NS TTL; the hints
+// are only ever used to get it.
+func (s *resolution) prime(ctx context.Context) (cut, error) {
+	hints := cut{zone: wire.Root}
+	for _, h := range s.hints {
+		hints.servers = append(hints.servers, cache.NameServer{Name: h.Name, Addresses: h.Addresses})
+	}
+	j, err := s.ask(ctx, &hints, wire.Root, wire.TypeNS)
+	if err != nil {
+		return cut{}, fail(stepPrime, wire.EDENoReachableAuthority, err)
+	}
+	if j.outcome != answer {
+		return cut{}, fail(stepPrime, wire.EDEInvalidData, errMalformed)
+	}
+	now, ns := s.now(), j.records[len(j.records)-1]
+	root := cache.Delegation{Zone: wire.Root, Servers: s.rootServers(&ns, &j)}
+	root, _ = s.cache.Delegations.Put(root, cache.Delegation{}, ns.TTL, now, s.generation)
+	return cut{zone: wire.Root, servers: root.Servers}, nil
+}
+
+// rootServers joins the names of the answer with the addresses that came with it; a server that came without keeps those of its hint.
+func (s *resolution) rootServers(ns *wire.RRset, j *judgement) []cache.NameServer {
+	var servers []cache.NameServer
+	for data := ns.Data; len(data) > 0; {
+		var rdata []byte
+		rdata, data = data.Next()
+		name, err := wire.NameFromWire(rdata)
+		if err != nil {
+			continue
+		}
+		addresses := j.glue[name]
+		if len(addresses) == 0 {
+			addresses = s.hintFor(name)
+		}
+		servers = append(servers, cache.NameServer{Name: name, Addresses: addresses})
+	}
+	return servers
+}
+
+func (r *Resolver) hintFor(name wire.Name) []netip.Addr {
+	for _, h := range r.hints {
+		if h.Name == name {
+			return h.Addresses
+		}
+	}
+	return nil
+}

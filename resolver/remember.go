@@ -1,0 +1,82 @@
+package resolver
+
+import (
+	"time"
+
+	"tacit/cache"
+	"tacit/internal/wire"
+	"tacit/internal/work"
+)
+
+// staleAfter is how long a client waits for a fresh answer when there is a stale one (RFC 8767 section 5).
+const staleAfter = 1800 * time.Millisecond
+
+// remember answers from what is known, without asking anybody. Near the end of its life, what is asked for again is refreshed meanwhile.
+func (r *Resolver) remember(q wire.Question, now time.Time) (wire.Answer, bool) {
+	generation := r.cache.Generation()
+	res, due, complete := r.recollect(q, now, cache.Fresh)
+	if !complete {
+		return wire.Answer{}, false
+	}
+	if res.err != nil {
+		return r.makeDo(q, res), true
+	}
+	if due && !r.noPrefetch {
+		r.start(q, true)
+	}
+	a := res.pack(q, now)
+	r.cache.Packets.Put(q, a, now, generation)
+	return a, true
+}
+
+// recollect puts an answer together from the cache, from alias to alias, of entries that are at least as good as worst. It is
+// complete when it reaches an end, which may be a recent failure.
+func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) (res *result, due, complete bool) {
+	res = &result{}
+	name := q.Name
+	for range work.DefaultLimits[work.Alias] + 1 {
+		f, state := r.known(name, q.Type, now)
+		if state == cache.Missing || state > worst {
+			return r.recentFailure(q, name, now)
+		}
+		res.append(&f)
+		res.stale = res.stale || state == cache.Stale
+		due = due || f.due
+		if f.outcome != alias {
+			return res, due, true
+		}
+		name = f.target
+	}
+	return nil, false, false
+}
+
+// recentFailure returns the failure that is remembered of a question, or of the name at which its aliases stop (RFC 9520).
+func (r *Resolver) recentFailure(q wire.Question, last wire.Name, now time.Time) (res *result, due, complete bool) {
+	for _, name := range []wire.Name{q.Name, last} {
+		k := cache.Key{Name: name, Type: q.Type, Partition: r.routes.partition(name, q.Type)}
+		if failure, ok := r.cache.Failures.Get(k, now); ok {
+			res = failed(&Error{stepAsk, wire.EDECachedError, errOldFailure})
+			res.errs = append(res.errs, failure.Errors...)
+			return res, false, true
+		}
+	}
+	return nil, false, false
+}
+
+// stale returns an answer of which parts have expired, nil when there is none or none is wanted.
+func (r *Resolver) stale(q wire.Question, now time.Time) *result {
+	if r.noStale {
+		return nil
+	}
+	res, _, complete := r.recollect(q, now, cache.Stale)
+	if !complete || res.err != nil {
+		return nil
+	}
+	code := wire.EDEStaleAnswer
+	if res.rcode == wire.NXDomain {
+		code = wire.EDEStaleNXDomain
+	}
+	res.stale = true
+	res.errs = []wire.ExtendedError{{Code: code, Text: "no server answers; this has expired"}}
+	return res
+}

@@ -1,0 +1,194 @@
+package resolver
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"tacit/cache"
+	"tacit/internal/wire"
+	"tacit/internal/work"
+)
+
+// A resolution is the work on one question: its ledger, and what it has been through. It runs on one goroutine.
+type resolution struct {
+	*Resolver
+	budget     *work.Budget
+	generation uint64
+	report     tracer
+	started    time.Time
+	refresh    bool // what is near its end counts as unknown
+
+	depth          int                     // of name server look-ups on behalf of others
+	looking        map[wire.Name]bool      // servers whose addresses are being looked up
+	unanswered     map[netip.AddrPort]int8 // questions without a reply
+	pastForwarders bool                    // a forward zone that may be iterated has failed
+}
+
+func (r *Resolver) newResolution(report tracer) *resolution {
+	return &resolution{
+		Resolver: r, budget: work.New(r.limits), generation: r.cache.Generation(), report: report, started: r.now(),
+		looking: map[wire.Name]bool{}, unanswered: map[netip.AddrPort]int8{},
+	}
+}
+
+// follow resolves name and kind, from alias to alias (RFC 1034 section 5.2.2). Each name is asked in its own zone, whoever named it.
+func (s *resolution) follow(ctx context.Context, name wire.Name, kind wire.Type) *result {
+	res := s.chase(ctx, name, kind)
+	if ofQuestion(res.err) {
+		k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
+		s.cache.Failures.Put(k, res.errs, s.now(), s.generation)
+	}
+	return res
+}
+
+// chase goes from alias to alias.
+func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) *result {
+	res := &result{}
+	seen := map[wire.Name]bool{}
+	for {
+		if seen[name] {
+			return res.fail(&Error{stepAlias, wire.EDEOther, errLoop})
+		}
+		seen[name] = true
+		f, err := s.lookUp(ctx, name, kind)
+		if err != nil {
+			return res.fail(err)
+		}
+		if err := s.budget.Spend(work.Alias, f.aliases()); err != nil {
+			return res.fail(fail(stepAlias, wire.EDEOther, err))
+		}
+		if res.append(&f); f.outcome != alias {
+			return res
+		}
+		s.traceAlias(&f)
+		name = f.target
+	}
+}
+
+// lookUp finds one name and type: known, or by iteration. A failure is remembered (RFC 9520).
+func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type) (found, error) {
+	now := s.now()
+	if f, state := s.known(name, kind, now); state == cache.Fresh && !(s.refresh && f.nearEnd(now)) {
+		s.traceKnown(name, kind, &f)
+		return f, nil
+	}
+	k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
+	if failure, ok := s.cache.Failures.Get(k, now); ok {
+		return found{}, &Error{stepAsk, firstCode(failure.Errors), errOldFailure}
+	}
+	f, err := s.iterate(ctx, name, kind)
+	if err != nil && !final(err) && s.mayIterateInstead(name) {
+		s.pastForwarders = true
+		f, err = s.iterate(ctx, name, kind)
+		s.pastForwarders = false
+	}
+	if err != nil {
+		if ofName(err) {
+			s.cache.Failures.Put(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
+		}
+		return found{}, err
+	}
+	s.cache.Failures.Forget(k)
+	return f, nil
+}
+
+func (s *resolution) mayIterateInstead(name wire.Name) bool {
+	c, ok := s.routes.deepest(name)
+	return ok && c.forward && c.first && !s.pastForwarders
+}
+
+// maxDepth bounds how deep look-ups of name servers may lead to look-ups of name servers.
+const maxDepth = 7
+
+// lookUpServer finds the addresses of a name server, on behalf of a question about another name. Aliases are not followed: a server's
+// name must not be one (RFC 2181 section 10.3).
+func (s *resolution) lookUpServer(ctx context.Context, name wire.Name) ([]netip.Addr, error) {
+	switch {
+	case s.looking[name]:
+		return nil, &Error{stepServers, wire.EDENoReachableAuthority, errCyclic}
+	case s.depth >= maxDepth:
+		return nil, &Error{stepServers, wire.EDENoReachableAuthority, errDepth}
+	}
+	if err := s.budget.Spend(work.ServerLookup, 1); err != nil {
+		return nil, fail(stepServers, wire.EDENoReachableAuthority, err)
+	}
+	s.looking[name] = true
+	s.depth++
+	defer func() {
+		delete(s.looking, name)
+		s.depth--
+	}()
+	var cause error
+	for _, kind := range s.addressTypes() {
+		f, err := s.lookUp(ctx, name, kind)
+		if addresses := s.usableAddresses(&f); err == nil && len(addresses) > 0 {
+			return addresses, nil
+		}
+		if final(err) {
+			return nil, err
+		}
+		if cause = err; cause == nil {
+			cause = &Error{stepServers, wire.EDENoReachableAuthority, errNoServer}
+		}
+		if err := s.budget.Spend(work.FailedLookup, 1); err != nil {
+			return nil, fail(stepServers, wire.EDENoReachableAuthority, err)
+		}
+		if f.outcome == noName {
+			break
+		}
+	}
+	return nil, cause
+}
+
+// addressTypes returns the types of address to look up, the second only when the first has none.
+func (r *Resolver) addressTypes() []wire.Type {
+	switch {
+	case r.noIPv6:
+		return []wire.Type{wire.TypeA}
+	case r.noIPv4:
+		return []wire.Type{wire.TypeAAAA}
+	default:
+		return []wire.Type{wire.TypeA, wire.TypeAAAA}
+	}
+}
+
+// addressesKnown joins the glue of a server with the addresses that are known from its own zone.
+func (s *resolution) addressesKnown(name wire.Name, glue []netip.Addr) []netip.Addr {
+	known := glue
+	partition := s.routes.partition(name, wire.TypeA)
+	for _, kind := range s.addressTypes() {
+		e, state := s.cache.RRsets.Get(cache.Key{Name: name, Type: kind, Partition: partition}, cache.Answer, s.now())
+		if state == cache.Fresh && e.Kind == cache.Positive {
+			known = append(known[:len(known):len(known)], s.addressesIn(&e.Set)...)
+		}
+	}
+	return known
+}
+
+func (s *resolution) usableAddresses(f *found) []netip.Addr {
+	if f.outcome != answer {
+		return nil
+	}
+	return s.addressesIn(&f.sets[len(f.sets)-1].set)
+}
+
+func (s *resolution) addressesIn(set *wire.RRset) []netip.Addr {
+	var addresses []netip.Addr
+	for data := set.Data; len(data) > 0; {
+		var rdata []byte
+		rdata, data = data.Next()
+		if a, ok := netip.AddrFromSlice(rdata); ok && len(addresses) < maxGlue && (s.allowSpecial || isPublic(a)) {
+			addresses = append(addresses, a)
+		}
+	}
+	return addresses
+}
+
+// inUse reports whether the configuration lets servers be asked at a.
+func (r *Resolver) inUse(a netip.Addr) bool {
+	if a.Is4() {
+		return !r.noIPv4
+	}
+	return !r.noIPv6
+}

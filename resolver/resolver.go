@@ -1,0 +1,176 @@
+package resolver
+
+import (
+	"context"
+	"time"
+
+	"tacit/cache"
+	"tacit/internal/wire"
+	"tacit/internal/work"
+	"tacit/upstream"
+)
+
+// A Resolver answers questions. It is safe for concurrent use.
+type Resolver struct {
+	exchanger Exchanger
+	memory    *upstream.Memory
+	cache     *cache.Cache
+	rules     Answerer
+	hints     []Hint
+	routes    routes
+	limits    work.Limits
+	now       func() time.Time
+
+	port           uint16
+	noIPv4, noIPv6 bool
+	minimise       Minimisation
+	allowSpecial   bool
+	noStale        bool
+	noPrefetch     bool
+
+	flights   flights
+	exchanges exchanges
+}
+
+const (
+	defaultPort    = 53
+	defaultFlights = 2000
+)
+
+// New returns a Resolver.
+func New(o Options) *Resolver {
+	r := &Resolver{
+		exchanger: o.Exchanger, memory: o.Memory, cache: o.Cache, rules: o.Rules,
+		hints: o.Hints, routes: newRoutes(&o), limits: o.Limits, now: o.Now,
+		port: o.Port, noIPv4: o.NoIPv4, noIPv6: o.NoIPv6, minimise: o.Minimise,
+		allowSpecial: o.AllowSpecialAddresses, noStale: o.NoStale, noPrefetch: o.NoPrefetch,
+		flights: flights{max: o.Flights, now: o.Now},
+	}
+	r.setDefaults()
+	return r
+}
+
+func (r *Resolver) setDefaults() {
+	if r.now == nil {
+		r.now = time.Now
+	}
+	if r.rules == nil {
+		r.rules = noRules{}
+	}
+	if len(r.hints) == 0 {
+		r.hints = builtinHints()
+	}
+	if r.limits == (work.Limits{}) {
+		r.limits = work.DefaultLimits
+	}
+	if r.port == 0 {
+		r.port = defaultPort
+	}
+	if r.flights.max == 0 {
+		r.flights.max = defaultFlights
+	}
+	r.flights.now = r.now
+}
+
+type noRules struct{}
+
+func (noRules) Answer(wire.Question, time.Time) (wire.Answer, bool) { return wire.Answer{}, false }
+
+// Close ends the resolutions in progress and waits for them.
+func (r *Resolver) Close() { r.flights.close() }
+
+// Recall returns the finished answer to q from memory, written to dst. It neither blocks nor allocates, and for any query it gives
+// what Resolve would give, or nothing.
+func (r *Resolver) Recall(dst []byte, q *wire.Query, now time.Time) (wire.Answer, bool) {
+	return r.cache.Packets.Get(dst, q, now)
+}
+
+// Resolve answers q. The lines are the order in which the sources are asked. It returns when there is an answer, a failure, or
+// the end of ctx; a resolution that it started goes on for those who ask next.
+func (r *Resolver) Resolve(ctx context.Context, q wire.Question) wire.Answer {
+	now := r.now()
+	if a, ok := r.rules.Answer(q, now); ok {
+		return a
+	}
+	if q.NoRecursion {
+		return refusal.pack(q, now)
+	}
+	if a, ok := r.remember(q, now); ok {
+		return a
+	}
+	return r.await(ctx, q)
+}
+
+// refusal answers whoever does not want recursion: there is nothing else here, and what others asked is nobody's business.
+var refusal = &result{
+	rcode: wire.Refused,
+	errs:  []wire.ExtendedError{{Code: wire.EDENotAuthoritative, Text: "recursion was not asked for"}},
+}
+
+// await starts the resolution of q, or joins it, and waits: for the result; for so long that a stale answer is better than none; or until the
+// client has to have an answer.
+func (r *Resolver) await(ctx context.Context, q wire.Question) wire.Answer {
+	f := r.start(q, false)
+	if f == nil {
+		return r.makeDo(q, failed(&Error{stepAdmit, wire.EDENetworkError, errBusy}))
+	}
+	patience := time.NewTimer(staleAfter)
+	defer patience.Stop()
+	for {
+		select {
+		case <-f.done:
+			return r.finish(q, f.result)
+		case <-patience.C:
+			if stale := r.stale(q, r.now()); stale != nil {
+				return stale.pack(q, r.now())
+			}
+		case <-ctx.Done():
+			return r.makeDo(q, failed(&Error{stepAsk, wire.EDENoReachableAuthority, errTime}))
+		}
+	}
+}
+
+// start joins the flight for q, which it starts when there is none.
+func (r *Resolver) start(q wire.Question, refresh bool) *flight {
+	return r.flights.join(key{q.Name, q.Type}, func(ctx context.Context) *result {
+		s := r.newResolution(nil)
+		s.refresh = refresh
+		res := s.follow(ctx, q.Name, q.Type)
+		res.generation = s.generation
+		return res
+	})
+}
+
+// finish packs a result for one of those who waited for it, and for all who will ask the same.
+func (r *Resolver) finish(q wire.Question, res *result) wire.Answer {
+	if res.err != nil {
+		return r.makeDo(q, res)
+	}
+	now := r.now()
+	a := res.pack(q, now)
+	r.cache.Packets.Put(q, a, now, res.generation)
+	return a
+}
+
+// makeDo answers with what has expired where there is nothing better (RFC 8767), else with the failure.
+func (r *Resolver) makeDo(q wire.Question, failure *result) wire.Answer {
+	now := r.now()
+	if stale := r.stale(q, now); stale != nil {
+		stale.errs = append(stale.errs, failure.errs...)
+		return stale.pack(q, now)
+	}
+	return failure.pack(q, now)
+}
+
+func (r *Resolver) trace(ctx context.Context, q wire.Question, report tracer) wire.Answer {
+	now := r.now()
+	if a, ok := r.rules.Answer(q, now); ok {
+		return a
+	}
+	s := r.newResolution(report)
+	ctx, cancel := context.WithTimeout(ctx, resolutionTime)
+	defer cancel()
+	res := s.follow(ctx, q.Name, q.Type)
+	s.traceFinished(res)
+	return res.pack(q, r.now())
+}

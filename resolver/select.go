@@ -1,0 +1,193 @@
+package resolver
+
+import (
+	"net/netip"
+	"time"
+
+	"tacit/internal/wire"
+	"tacit/upstream"
+)
+
+// A selection is the choice among the servers of one cut while one question is asked.
+type selection struct {
+	zone       wire.Name
+	candidates []candidate
+	unresolved []wire.Name // servers whose addresses are not known yet
+	names      []wire.Name
+	fellBack   bool
+	sent       int
+}
+
+// A candidate is one address of a server.
+type candidate struct {
+	name   wire.Name
+	server upstream.Server
+	tries  int
+	spent  bool // its reply was of no use: asking it again would not help
+}
+
+// Limits of one question to one zone's servers.
+const (
+	maxSent       = 16 // questions
+	maxTries      = 3  // ... to one address
+	maxNames      = 13 // server names considered
+	maxUnanswered = 3  // questions to one address without a reply, in one resolution
+)
+
+// A preference says how willingly a candidate is asked; less is better.
+type preference uint8
+
+const (
+	willing   preference = iota // nothing speaks against it
+	retry                       // did not answer just now
+	reluctant                   // known to be dead, or of a family that is down
+	lastHope                    // known to be lame
+	never                       // has had its tries
+)
+
+// exploreOneIn is how often a server is chosen at random instead of by its round-trip time, so that a slow memory does not become a
+// verdict.
+const exploreOneIn = 20
+
+// unknownRTT bounds the random round-trip time that a server is credited with before it has been asked: new servers get their chance
+// beside known ones, in no fixed order.
+const unknownRTT = 150 * time.Millisecond
+
+// pick returns the best candidate and its preference, nil when all have had their tries.
+func (s *selection) pick(r *resolution, now time.Time) (*candidate, preference) {
+	best, class := []*candidate(nil), never
+	for i := range s.candidates {
+		c := &s.candidates[i]
+		switch p := r.preference(s, c, now); {
+		case p == never || p > class:
+		case p < class:
+			best, class = append(best[:0], c), p
+		default:
+			best = append(best, c)
+		}
+	}
+	if len(best) == 0 {
+		return nil, never
+	}
+	if below(exploreOneIn) == 0 {
+		return best[below(len(best))], class
+	}
+	return r.quickest(best, now), class
+}
+
+// preference judges one candidate by what is known of it.
+func (r *resolution) preference(s *selection, c *candidate, now time.Time) preference {
+	state := r.memory.State(c.server, now)
+	switch {
+	case c.spent, c.tries >= maxTries, r.unanswered[c.server.Addr] >= maxUnanswered:
+		return never
+	case r.memory.Lame(c.server, s.zone, now):
+		return lastHope
+	case state.Probe && below(exploreOneIn) == 0:
+		return willing
+	case state.Dead, r.memory.FamilyDown(c.server.Addr.Addr().Is6(), now):
+		return reluctant
+	case c.tries > 0:
+		return retry
+	default:
+		return willing
+	}
+}
+
+func (r *resolution) quickest(candidates []*candidate, now time.Time) *candidate {
+	var best *candidate
+	var least time.Duration
+	for _, c := range candidates {
+		estimate := time.Duration(below(int(unknownRTT)))
+		if state := r.memory.State(c.server, now); state.Known {
+			estimate = state.SRTT
+		}
+		estimate <<= c.tries
+		if best == nil || estimate < least {
+			best, least = c, estimate
+		}
+	}
+	return best
+}
+
+// newSelection lists the addresses known of the servers of c.
+func (r *resolution) newSelection(c *cut) *selection {
+	s := &selection{zone: c.zone}
+	for _, server := range c.configured {
+		s.candidates = append(s.candidates, candidate{name: c.zone, server: server})
+	}
+	for i, ns := range c.servers {
+		if i >= maxNames {
+			break
+		}
+		s.names = append(s.names, ns.Name)
+		if addresses := r.addressesKnown(ns.Name, ns.Addresses); len(addresses) > 0 {
+			s.add(r, ns.Name, addresses)
+		} else {
+			s.unresolved = append(s.unresolved, ns.Name)
+		}
+	}
+	return s
+}
+
+// add makes candidates of a server's addresses, of families that are in use, each address once.
+func (s *selection) add(r *resolution, name wire.Name, addresses []netip.Addr) {
+	for _, a := range addresses {
+		server := upstream.Server{Addr: netip.AddrPortFrom(a, r.port)}
+		if r.inUse(a) && !s.has(server) {
+			s.candidates = append(s.candidates, candidate{name: name, server: server})
+		}
+	}
+}
+
+func (s *selection) has(server upstream.Server) bool {
+	for i := range s.candidates {
+		if s.candidates[i].server == server {
+			return true
+		}
+	}
+	return false
+}
+
+// fallBack adds, once, the glue that the parents of the servers' own zones hold for them: where the child publishes an address that does not
+// answer, the parent's may. It reports whether there is any that was not tried.
+func (s *selection) fallBack(r *resolution) bool {
+	if s.fellBack {
+		return false
+	}
+	s.fellBack = true
+	before := len(s.candidates)
+	for _, name := range s.names {
+		s.add(r, name, r.parentGlue(name))
+	}
+	return len(s.candidates) > before
+}
+
+// parentGlue returns the addresses that came with the delegation of a zone around name.
+func (r *resolution) parentGlue(name wire.Name) []netip.Addr {
+	for at := name; !at.IsRoot(); at = at.Parent() {
+		d, ok := r.cache.Delegations.Deepest(at, r.now())
+		if !ok {
+			return nil
+		}
+		for _, ns := range d.Servers {
+			if ns.Name == name && len(ns.Addresses) > 0 {
+				return ns.Addresses
+			}
+		}
+		at = d.Zone
+	}
+	return nil
+}
+
+// takeUnresolved removes a random server name from those without addresses.
+func (s *selection) takeUnresolved() (wire.Name, bool) {
+	if len(s.unresolved) == 0 {
+		return wire.Root, false
+	}
+	i, last := below(len(s.unresolved)), len(s.unresolved)-1
+	name := s.unresolved[i]
+	s.unresolved[i] = s.unresolved[last]
+	s.unresolved = s.unresolved[:last]
+	return name, true
+}
