@@ -1,0 +1,48 @@
+package transports
+
+import (
+	"sync/atomic"
+
+	"tacit/internal/wire"
+)
+
+// Counters count what happened on one transport since the start. They hold numbers only: no name, no address.
+type Counters struct {
+	Queries     atomic.Uint64 // messages received
+	Recalled    atomic.Uint64 // of them answered from memory at once
+	Truncated   atomic.Uint64 // answers sent with TC and without records
+	Panics      atomic.Uint64
+	Connections atomic.Int64  // open now
+	Shed        atomic.Uint64 // connections closed to make room for new ones
+
+	answers [maxCountedRcode + 1]atomic.Uint64
+	drops   [causeCount]atomic.Uint64
+}
+
+const maxCountedRcode = wire.BadCookie
+
+// Answers returns the number of answers sent with an RCODE.
+func (c *Counters) Answers(r wire.Rcode) uint64 { return c.answers[min(r, maxCountedRcode)].Load() }
+
+// Drops returns the number of queries left without an answer for a cause.
+func (c *Counters) Drops(cause Cause) uint64 { return c.drops[cause].Load() }
+
+// A Cause is a reason for leaving a query without an answer.
+type Cause uint8
+
+// Causes.
+const (
+	NotAQuery   Cause = iota // shorter than a header, or a response
+	RateLimited              // a client that is not served, and has been told often enough
+	NoSlot                   // too many clients wait (UDP)
+	Late                     // the answer came too late and would add to a pulse (UDP)
+	SendFailed               // the system did not take the answer
+	causeCount
+)
+
+// Causes lists all causes.
+func Causes() []Cause { return []Cause{NotAQuery, RateLimited, NoSlot, Late, SendFailed} }
+
+var causeNames = [causeCount]string{"not_a_query", "rate_limited", "no_slot", "late", "send_failed"}
+
+func (c Cause) String() string { return causeNames[c] }

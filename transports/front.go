@@ -1,0 +1,281 @@
+package transports
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"tacit/internal/privacy"
+	"tacit/internal/wire"
+)
+
+// A front is what all transports share: the way of a message from its octets to an answer, or to a job that waits.
+type front struct {
+	responder Responder
+	admitter  Admitter
+	limits    Limits
+	now       func() time.Time
+	log       *slog.Logger
+
+	quota    *Quota
+	counters [transportCount]Counters
+
+	// ctx ends when Shutdown gives up waiting; resolutions are the jobs that run; stopping is closed when no more
+	// messages are to be read.
+	ctx         context.Context
+	cancel      context.CancelFunc
+	resolutions sync.WaitGroup
+	stopping    chan struct{}
+}
+
+func newFront(o Options) *front {
+	f := &front{limits: o.Limits.withDefaults(), quota: o.Quota, now: o.Now, log: o.Log, stopping: make(chan struct{})}
+	if f.quota == nil {
+		f.quota = &Quota{}
+	}
+	if f.now == nil {
+		f.now = time.Now
+	}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
+}
+
+func (f *front) isStopping() bool {
+	select {
+	case <-f.stopping:
+		return true
+	default:
+		return false
+	}
+}
+
+// A visit is what one reader needs to treat a message. It is reused from message to message.
+type visit struct {
+	query  wire.Query
+	answer []byte // where answers are built
+	now    time.Time
+}
+
+// maxKept is the largest buffer that is kept for the next message.
+const maxKept = 16 << 10
+
+// end forgets the message: nothing of a client stays in a reader that waits for the next one.
+func (v *visit) end() {
+	v.query = wire.Query{}
+	if cap(v.answer) > maxKept {
+		v.answer = nil
+	}
+	clear(v.answer[:cap(v.answer)]) // an answer that was truncated is longer than it looks
+	v.answer = v.answer[:0]
+}
+
+// An outcome is what has become of a message on the goroutine that read it.
+type outcome uint8
+
+const (
+	dropped    outcome = iota
+	answered           // the answer is ready
+	turnedAway         // so it is, and nothing else is to be heard from this client
+	missed             // it has to be resolved
+)
+
+// receive parses, admits and recalls. The answer is good until the visit is used again.
+func (f *front) receive(v *visit, msg []byte, addr netip.Addr, l link) (answer []byte, o outcome) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			f.panicked(l.transport)
+			answer, o = f.fail(v.answer, &v.query, internalError, l), answered
+			v.answer = answer
+		}
+	}()
+	counters := &f.counters[l.transport]
+	counters.Queries.Add(1)
+	v.now = f.now()
+	answer, o = f.judge(v, msg, addr, l)
+	if o == missed {
+		var a wire.Answer
+		var ok bool
+		if a, ok = f.responder.Recall(v.answer[:0], &v.query, v.now); !ok {
+			return nil, missed
+		}
+		counters.Recalled.Add(1)
+		answer, o = f.finish(a.Packet, &v.query, a.Errors, l), answered
+	}
+	if answer != nil {
+		v.answer = answer
+	}
+	return answer, o
+}
+
+// judge treats a message as far as it goes without the Responder. Who is not served learns nothing else: admission
+// comes before what is wrong with the query.
+func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []byte, o outcome) {
+	q := &v.query
+	verdict := q.Parse(msg)
+	if verdict == wire.Drop {
+		return nil, f.drop(l.transport, NotAQuery)
+	}
+	view, ok := f.admitter.Admit(addr.WithZone(""), v.now) // no prefix contains an address with a zone
+	switch {
+	case !ok && l.transport == UDP && !f.mayRefuse(addr, v.now):
+		return nil, f.drop(UDP, RateLimited)
+	case !ok:
+		return f.reject(v.answer, q, wire.Refused, notServed, l), turnedAway
+	case verdict == wire.Reject:
+		return f.reject(v.answer, q, q.Rcode, q.Reason, l), answered
+	case q.Type == wire.TypeANY:
+		return f.minimal(v.answer, q, l), answered
+	}
+	q.View = view
+	return nil, missed
+}
+
+func (f *front) drop(t Transport, cause Cause) outcome {
+	f.counters[t].drops[cause].Add(1)
+	return dropped
+}
+
+// A sender takes the answers of jobs back to their clients. It is called once for each job, with no answer too.
+type sender interface {
+	deliver(j *job, answer []byte)
+}
+
+// A job is a client that waits for a resolution: all that is still needed of its message, and the way back.
+type job struct {
+	front    *front
+	query    wire.Query
+	message  [wire.HeaderLength + wire.MaxNameLength + 4]byte // header and question: what query aliases
+	question wire.Question
+	link     link
+	holder   holder
+	arrived  time.Time
+	buf      []byte // where the answer is built
+	frame    []byte // and where it gets its length in front, over TCP
+
+	to      sender
+	ctx     context.Context
+	peer    netip.AddrPort   // over UDP
+	control [maxControl]byte // and the address that was asked
+	size    int
+}
+
+var jobs = sync.Pool{New: func() any { return &job{} }}
+
+// newJob takes a slot and makes a job of the visit's query; nil when there is no slot. It allocates no goroutine:
+// the caller sets the way back and calls start.
+func (f *front) newJob(v *visit, msg []byte, addr netip.Addr, l link) *job {
+	h := holder{f.quota.clients.Of(addr, v.now), l.transport}
+	if !f.quota.slots.take(h, f.limits.Waiting, f.waitingPerNetwork(l.transport)) {
+		return nil
+	}
+	j := jobs.Get().(*job)
+	j.front, j.link, j.holder, j.arrived = f, l, h, v.now
+	j.takeQuery(&v.query, msg)
+	return j
+}
+
+func (f *front) waitingPerNetwork(t Transport) int {
+	if t == UDP {
+		return f.limits.WaitingPerNetwork
+	}
+	return f.limits.WaitingPerNetworkTCP
+}
+
+// takeQuery copies what finishing the answer will need: header and question, and what the OPT record said. What
+// else the client sent is not kept.
+func (j *job) takeQuery(q *wire.Query, msg []byte) {
+	j.question = q.Question()
+	kept := append(j.message[:0], msg[:wire.HeaderLength]...)
+	clear(kept[6:]) // no records behind the question
+	j.query.Parse(append(kept, q.RawQuestion()...))
+	j.query.EDNS, j.query.DO, j.query.UDPSize = q.EDNS, q.DO, q.UDPSize
+	j.query.Keepalive, j.query.Padding, j.query.View = q.Keepalive, q.Padding, q.View
+}
+
+// answerWithin is how long a client waits for its answer at most: a little less than the 5 s after which stub
+// resolvers give up, so that the failure still reaches them.
+const answerWithin = 4900 * time.Millisecond
+
+// start resolves on a goroutine of its own. The sender's deliver ends the job.
+func (j *job) start(ctx context.Context, to sender) {
+	j.ctx, j.to = ctx, to
+	j.front.resolutions.Add(1)
+	go j.run()
+}
+
+func (j *job) run() {
+	f := j.front
+	defer f.resolutions.Done()
+	defer j.end()
+	defer func() {
+		if cause := recover(); cause != nil {
+			f.panicked(j.link.transport)
+		}
+	}()
+	j.to.deliver(j, j.answer())
+}
+
+func (j *job) answer() (answer []byte) {
+	f := j.front
+	defer func() {
+		if cause := recover(); cause != nil {
+			f.panicked(j.link.transport)
+			answer = f.fail(j.buf, &j.query, internalError, j.link)
+		}
+		j.buf = answer
+	}()
+	ctx, cancel := context.WithTimeout(j.ctx, answerWithin)
+	defer cancel()
+	a := f.responder.Resolve(ctx, j.question)
+	return f.finish(append(j.buf[:0], a.Packet...), &j.query, a.Errors, j.link)
+}
+
+// end gives slot and job back, with nothing of the client left in it.
+func (j *job) end() {
+	j.front.quota.slots.release(j.holder)
+	buf, frame := j.buf, j.frame
+	if max(cap(buf), cap(frame)) > maxKept {
+		buf, frame = nil, nil
+	}
+	clear(buf[:cap(buf)])
+	clear(frame)
+	*j = job{buf: buf[:0], frame: frame[:0]}
+	jobs.Put(j)
+}
+
+// maxLoggedPanics keeps a query that can be repeated from filling the log.
+const maxLoggedPanics = 100
+
+// panicked counts a panic and logs where it happened: positions in the code, no values.
+func (f *front) panicked(t Transport) {
+	if f.counters[t].Panics.Add(1) <= maxLoggedPanics {
+		f.log.Error("a query ended in a panic", "positions", privacy.Public(positions()))
+	}
+}
+
+// positions lists function:line of the callers, innermost first.
+func positions() string {
+	var pcs [32]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
+	var b strings.Builder
+	for {
+		frame, more := frames.Next()
+		if !strings.HasPrefix(frame.Function, "runtime.") {
+			b.WriteString(frame.Function)
+			b.WriteByte(':')
+			b.WriteString(strconv.Itoa(frame.Line))
+			b.WriteByte(' ')
+		}
+		if !more {
+			return strings.TrimSpace(b.String())
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package transports
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/netip"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"tacit/internal/privacy"
+	"tacit/internal/wire"
+)
+
+// A Responder answers questions. For any query, Recall gives the answer that Resolve would give, or none.
+type Responder interface {
+	// Recall gives a finished answer from memory, its packet written into dst[:0]. It neither blocks nor allocates.
+	Recall(dst []byte, q *wire.Query, now time.Time) (a wire.Answer, ok bool)
+	// Resolve finds the answer, however long it takes, and gives a failure as an answer too. It returns soon after
+	// ctx is done. The packet is shared with others.
+	Resolve(ctx context.Context, q wire.Question) wire.Answer
+}
+
+// An Admitter decides which clients are served, and as whom. It is the one thing beyond transports shown an address.
+type Admitter interface {
+	Admit(addr netip.Addr, now time.Time) (view wire.View, ok bool)
+}
+
+// Options say where a Server listens and what it allows. The zero value listens nowhere, with the default limits.
+type Options struct {
+	// UDP and TCP are the addresses to listen on. With port 0 the system chooses one, see Server.Addrs. An IPv6
+	// address, the wildcard too, serves IPv6 only.
+	UDP, TCP []netip.AddrPort
+
+	Limits Limits
+	// Quota is shared by Servers whose clients count together, such as one Server for each address. Nil: its own.
+	Quota *Quota
+
+	// Now tells the time that answers are judged by. Nil: time.Now. Socket deadlines follow the machine's clock.
+	Now func() time.Time
+	// Log gets what the operator should know. Nil: nothing is logged.
+	Log *slog.Logger
+}
+
+// Limits bound what clients can hold at one time. Zero means the default of the field.
+type Limits struct {
+	Waiting              int // clients waiting for a resolution, in all: 10,000
+	WaitingPerNetwork    int // of them from one /24 or /56 over UDP: 100
+	WaitingPerNetworkTCP int // and over TCP, where the address is known to be true: 1,000
+
+	Connections           int // TCP connections: 1,000
+	ConnectionsPerAddress int // of them from one address: 64
+	Pipelined             int // queries in progress on one connection: 64
+}
+
+func (l Limits) withDefaults() Limits {
+	orDefault := func(field *int, value int) {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	orDefault(&l.Waiting, 10000)
+	orDefault(&l.WaitingPerNetwork, 100)
+	orDefault(&l.WaitingPerNetworkTCP, 1000)
+	orDefault(&l.Connections, 1000)
+	orDefault(&l.ConnectionsPerAddress, 64)
+	orDefault(&l.Pipelined, 64)
+	return l
+}
+
+// A Transport is a way in which queries arrive.
+type Transport uint8
+
+// Transports.
+const (
+	UDP Transport = iota
+	TCP
+	transportCount
+)
+
+func (t Transport) String() string {
+	if t == UDP {
+		return "udp"
+	}
+	return "tcp"
+}
+
+// A Server receives queries on its listen addresses and answers them.
+type Server struct {
+	front *front
+	udp   []*udpSocket
+	tcp   []*tcpListener
+	conns *connections
+	addrs [transportCount][]netip.AddrPort
+
+	mu      sync.Mutex // Serve starts its loops before or after Shutdown, never while
+	stopped bool
+	loops   sync.WaitGroup
+	closed  chan struct{}
+}
+
+// Listen opens all sockets and serves nothing yet, so that an address that is taken is an early, plain error: a
+// *ListenError. When one cannot be opened, none stays open.
+func Listen(ctx context.Context, o Options) (*Server, error) {
+	s := newServer(o)
+	for _, addr := range o.UDP {
+		if err := s.listenUDP(ctx, addr); err != nil {
+			s.closeAll()
+			return nil, err
+		}
+	}
+	for _, addr := range o.TCP {
+		if err := s.listenTCP(ctx, addr); err != nil {
+			s.closeAll()
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+func newServer(o Options) *Server {
+	f := newFront(o)
+	return &Server{front: f, conns: newConnections(f), closed: make(chan struct{})}
+}
+
+// maxSockets bounds the sockets of one UDP address: more readers than that do not help a resolver.
+const maxSockets = 8
+
+func (s *Server) listenUDP(ctx context.Context, addr netip.AddrPort) error {
+	conns, err := openUDP(ctx, addr, min(runtime.GOMAXPROCS(0), maxSockets))
+	if err != nil {
+		return listenError(UDP, addr, err)
+	}
+	for _, conn := range conns {
+		s.udp = append(s.udp, &udpSocket{front: s.front, conn: conn})
+	}
+	s.addrs[UDP] = append(s.addrs[UDP], localAddr(conns[0].LocalAddr()))
+	return nil
+}
+
+func (s *Server) listenTCP(ctx context.Context, addr netip.AddrPort) error {
+	l, err := openTCP(ctx, addr)
+	if err != nil {
+		return listenError(TCP, addr, err)
+	}
+	s.tcp = append(s.tcp, &tcpListener{front: s.front, conns: s.conns, listener: l, loops: &s.loops})
+	s.addrs[TCP] = append(s.addrs[TCP], localAddr(l.Addr()))
+	return nil
+}
+
+// localAddr is the address of a socket of ours as the options have it.
+func localAddr(addr net.Addr) netip.AddrPort {
+	var ap netip.AddrPort
+	switch a := addr.(type) {
+	case *net.UDPAddr:
+		ap = a.AddrPort()
+	case *net.TCPAddr:
+		ap = a.AddrPort()
+	}
+	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+// Addrs returns the addresses on which the Server listens, in the order of the options.
+func (s *Server) Addrs(t Transport) []netip.AddrPort { return s.addrs[t] }
+
+// Counters returns what was counted on a transport since Listen.
+func (s *Server) Counters(t Transport) *Counters { return &s.front.counters[t] }
+
+// Serve answers queries until Shutdown is complete. It is called once.
+func (s *Server) Serve(r Responder, a Admitter) error {
+	s.mu.Lock()
+	if !s.stopped {
+		s.front.responder, s.front.admitter = r, a
+		for _, u := range s.udp {
+			s.loops.Go(u.read)
+		}
+		for _, l := range s.tcp {
+			s.loops.Go(l.accept)
+		}
+	}
+	s.mu.Unlock()
+	<-s.closed
+	s.loops.Wait()
+	s.front.resolutions.Wait()
+	return nil
+}
+
+// drainWithin is how long clients that wait at Shutdown may still get their answers.
+const drainWithin = 5 * time.Second
+
+// Shutdown stops reading, lets the clients that wait get their answers for at most 5 s or until ctx is done, and closes
+// all sockets. The error is ErrNotDrained when some clients were left without an answer. A second call waits for the first.
+func (s *Server) Shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, drainWithin)
+	defer cancel()
+	if !s.stopReading() {
+		<-s.closed
+		return nil
+	}
+	drained := make(chan struct{})
+	go func() {
+		s.loops.Wait()
+		s.front.resolutions.Wait()
+		close(drained)
+	}()
+	var err error
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		err = ErrNotDrained
+	}
+	s.front.cancel()
+	s.closeAll()
+	close(s.closed)
+	return err
+}
+
+func (s *Server) stopReading() (first bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return false
+	}
+	s.stopped = true
+	close(s.front.stopping) // first: who sees its read fail looks here for the reason
+	for _, u := range s.udp {
+		_ = u.conn.SetReadDeadline(longAgo) // answers still leave through it
+	}
+	for _, l := range s.tcp {
+		_ = l.listener.Close()
+	}
+	s.conns.stopReading()
+	return true
+}
+
+// longAgo is a deadline that has passed on any clock.
+var longAgo = time.Unix(1, 0)
+
+func (s *Server) closeAll() {
+	for _, u := range s.udp {
+		_ = u.conn.Close()
+	}
+	for _, l := range s.tcp {
+		_ = l.listener.Close()
+	}
+	s.conns.closeAll()
+}
+
+// ErrNotDrained says that a Server was shut down before all clients had their answers.
+var ErrNotDrained = errors.New("clients were still waiting")
+
+// A ListenError says which listen address could not be opened, and why. Its text does not name the address.
+type ListenError struct {
+	Transport Transport
+	Addr      netip.AddrPort
+	Err       error // a syscall.Errno where the system gave one
+}
+
+// listenError keeps of err only what holds no address: net.OpError's text does.
+func listenError(t Transport, addr netip.AddrPort, err error) *ListenError {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return &ListenError{t, addr, errno}
+	}
+	return &ListenError{t, addr, errListen}
+}
+
+var errListen = errors.New("no socket for this address")
+
+// systemError is the text that the system has for an error of the network, without the addresses of net.OpError.
+func systemError(err error) privacy.Public {
+	if errno, ok := errors.AsType[syscall.Errno](err); ok {
+		return privacy.Public(errno.Error())
+	}
+	return "unknown"
+}
+
+func (e *ListenError) Error() string {
+	return "listen on " + e.Transport.String() + ": " + e.Err.Error()
+}
+
+func (e *ListenError) Unwrap() error { return e.Err }
+
+// InUse reports whether somebody else holds the address.
+func (e *ListenError) InUse() bool { return errors.Is(e.Err, syscall.EADDRINUSE) }
