@@ -1,0 +1,146 @@
+package cache
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"tacit/internal/wire"
+)
+
+func delegation(zone string, addresses ...string) Delegation {
+	s := NameServer{Name: wire.MustName("ns." + zone)}
+	for _, a := range addresses {
+		s.Addresses = append(s.Addresses, netip.MustParseAddr(a))
+	}
+	return Delegation{Zone: wire.MustName(zone), Servers: []NameServer{s}}
+}
+
+func TestDeepest(t *testing.T) {
+	c := New(Options{})
+	root, example, sub := Delegation{}, delegation("example"), delegation("sub.example", "192.0.2.1")
+	root, _ = c.Delegations.Put(root, Delegation{}, 600, epoch, c.Generation())
+	example, _ = c.Delegations.Put(example, root, 300, epoch, c.Generation())
+	if _, ok := c.Delegations.Put(sub, example, 100, epoch, c.Generation()); !ok {
+		t.Fatal("refused")
+	}
+	for _, v := range []struct {
+		name string
+		at   float64
+		want string // empty: none
+	}{
+		{"a.b.sub.example", 0, "sub.example"},
+		{"sub.example", 99, "sub.example"},
+		{"sub.example", 100, "example"},
+		{"www.example", 0, "example"},
+		{"www.example", 300, "."},
+		{"test", 0, "."},
+		{"test", 600, ""},
+	} {
+		d, ok := c.Delegations.Deepest(wire.MustName(v.name), after(v.at))
+		if ok != (v.want != "") || ok && d.Zone != wire.MustName(v.want) {
+			t.Errorf("%s at %v: %s", v.name, v.at, d.Zone.Reveal())
+		}
+	}
+}
+
+// A delegation is a lease of the parent: nothing below extends it (ghost domains, CVE-2012-1033, CVE-2022-30698).
+func TestLeases(t *testing.T) {
+	parent := Delegation{Zone: wire.MustName("example"), Lease: after(100)}
+	for _, v := range []struct {
+		name   string
+		child  string
+		parent Delegation
+		ttl    uint32
+		now    float64
+		want   float64 // when the lease ends; 0: refused
+	}{
+		{"by the TTL", "sub.example", parent, 60, 0, 60},
+		{"no later than the parent's", "sub.example", parent, 600, 0, 100},
+		{"the parent's has run out", "sub.example", parent, 600, 100, 0},
+		{"TTL 0: for the resolution at hand only", "sub.example", parent, 0, 0, 0},
+		{"a zone about itself", "example", parent, 60, 0, 0},
+		{"a zone about its sibling", "test", parent, 60, 0, 0},
+		{"a zone about the root", ".", parent, 60, 0, 0},
+		{"a zone below the root: nobody takes the root back", "example", Delegation{Lease: after(10)}, 60, 0, 60},
+		{"a zone below configured servers", "sub.example", Delegation{Zone: parent.Zone}, 60, 0, 60},
+		{"at most a day", "example", Delegation{}, 1 << 30, 0, 86400},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			c := New(Options{})
+			n := Delegation{Zone: wire.MustName(v.child), Lease: after(1 << 30)} // which is nobody's to say
+			granted, ok := c.Delegations.Put(n, v.parent, v.ttl, after(v.now), c.Generation())
+			d, found := c.Delegations.Deepest(n.Zone, after(v.now))
+			if ok != (v.want != 0) || ok != found {
+				t.Fatalf("put %v, found %v", ok, found)
+			}
+			if ok && (!d.Lease.Equal(after(v.want)) || !granted.Lease.Equal(d.Lease)) {
+				t.Errorf("lease of %v", d.Lease.Sub(epoch))
+			}
+		})
+	}
+}
+
+// Only the parent renews, and no further than its own lease.
+func TestTheParentRenews(t *testing.T) {
+	c := New(Options{})
+	parent := Delegation{Zone: wire.MustName("example"), Lease: after(100)}
+	for _, v := range []struct{ now, want float64 }{{0, 60}, {30, 90}, {50, 100}, {90, 100}} {
+		c.Delegations.Put(delegation("sub.example"), parent, 60, after(v.now), c.Generation())
+		if d, _ := c.Delegations.Deepest(wire.MustName("sub.example"), after(v.now)); !d.Lease.Equal(after(v.want)) {
+			t.Errorf("at %v: lease of %v", v.now, d.Lease.Sub(epoch))
+		}
+	}
+}
+
+// NXNSAttack: 20 names of an NS RRset are looked at and 13 kept, those with glue first; 6 addresses each (CVE-2026-3592).
+func TestServersAreLimited(t *testing.T) {
+	n := Delegation{Zone: zone}
+	for i := range 30 {
+		s := NameServer{Name: wire.MustName(fmt.Sprintf("ns%d.example", i))}
+		if i%2 == 1 {
+			for j := range 10 {
+				s.Addresses = append(s.Addresses, netip.AddrFrom4([4]byte{192, 0, 2, byte(j / 2)}), netip.AddrFrom4([4]byte{203, 0, 113, byte(j)}))
+			}
+		}
+		n.Servers = append(n.Servers, s, s)
+	}
+	c := New(Options{})
+	d, ok := c.Delegations.Put(n, Delegation{}, 60, epoch, c.Generation())
+	if !ok || len(d.Servers) != 13 {
+		t.Fatalf("%d servers", len(d.Servers))
+	}
+	seen := map[wire.Name]bool{}
+	for i, s := range d.Servers {
+		if want := 6; i < 10 && len(s.Addresses) != want {
+			t.Errorf("server %d has %d addresses", i, len(s.Addresses))
+		}
+		addresses := map[netip.Addr]bool{}
+		for _, a := range s.Addresses {
+			addresses[a] = true
+		}
+		if seen[s.Name] || len(addresses) != len(s.Addresses) {
+			t.Errorf("server %d is doubled, or an address of it", i)
+		}
+		seen[s.Name] = true
+	}
+	for i := 20; i < 30; i++ {
+		if seen[wire.MustName(fmt.Sprintf("ns%d.example", i))] {
+			t.Errorf("server name %d is above the cut", i)
+		}
+	}
+}
+
+func BenchmarkDeepest(b *testing.B) {
+	c := New(Options{})
+	root, _ := c.Delegations.Put(Delegation{}, Delegation{}, 86400, epoch, c.Generation())
+	c.Delegations.Put(delegation("example", "192.0.2.1"), root, 86400, epoch, c.Generation())
+	name, now := wire.MustName("a.b.www.example"), epoch.Add(time.Second)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := c.Delegations.Deepest(name, now); !ok {
+			b.Fatal("none")
+		}
+	}
+}

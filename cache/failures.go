@@ -1,0 +1,101 @@
+package cache
+
+import (
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"tacit/internal/wire"
+)
+
+// Failures remembers what could not be resolved, so that it is not tried again for each client that asks (RFC 9520).
+// A Key is a question, or whatever else of that form a caller wants to have tried less often.
+type Failures struct {
+	mu         sync.Mutex
+	entries    *lru.TwoQueueCache[Key, Failure]
+	capacity   int
+	count      Count
+	generation *generation
+}
+
+// A Failure says why something could not be resolved, and until when not to try again.
+type Failure struct {
+	Until  time.Time
+	Errors []wire.ExtendedError // shared
+
+	wait time.Duration
+}
+
+// How long a failure is remembered: at least one second and at most five minutes (RFC 9520 section 3.2), growing while it
+// lasts.
+const (
+	firstFailureWait = 5 * time.Second
+	maxFailureWait   = 300 * time.Second
+)
+
+func newFailures(capacity int, g *generation) *Failures {
+	entries, err := lru.New2Q[Key, Failure](capacity)
+	if err != nil { // only for a capacity below 1, which the options exclude
+		panic("cache: " + err.Error())
+	}
+	return &Failures{entries: entries, capacity: capacity, generation: g}
+}
+
+// Get returns the failure of k that is remembered at now.
+func (f *Failures) Get(k Key, now time.Time) (Failure, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	e, ok := f.entries.Get(k)
+	if !ok || !now.Before(e.Until) {
+		f.count.Misses++
+		return Failure{}, false
+	}
+	f.count.Hits++
+	return e, true
+}
+
+// Put remembers that k failed, in a resolution that started in generation: for 5 seconds, and twice as long as the
+// last time, up to 5 minutes, when it failed before and has not succeeded since. A failure within the time of
+// another one changes nothing, as both were tried at once.
+func (f *Failures) Put(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.generation.is(generation) {
+		return
+	}
+	last, ok := f.entries.Get(k)
+	if ok && now.Before(last.Until) {
+		return
+	}
+	wait := firstFailureWait
+	if ok && now.Before(last.Until.Add(maxFailureWait)) { // older ones say nothing about today
+		wait = min(2*last.wait, maxFailureWait)
+	}
+	f.entries.Add(k, Failure{Until: now.Add(wait), Errors: errors, wait: wait})
+}
+
+// Forget forgets the failures of k: it succeeded.
+func (f *Failures) Forget(k Key) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.entries.Remove(k)
+}
+
+func (f *Failures) flush(covers func(wire.Name) bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, k := range f.entries.Keys() {
+		if covers(k.Name) {
+			f.entries.Remove(k)
+		}
+	}
+}
+
+func (f *Failures) stats() Count {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.count
+	c.Entries, c.Capacity = f.entries.Len(), int64(f.capacity)
+	return c
+}

@@ -1,0 +1,261 @@
+package cache
+
+import (
+	"encoding/binary"
+	"math"
+	"time"
+
+	"tacit/internal/wire"
+)
+
+// RRsets remembers RRsets and what does not exist.
+type RRsets struct {
+	entries    *store[Key, rrset]
+	options    Options
+	generation *generation
+}
+
+// A Key says what an Entry is about. Partitions keep apart what was learned from whom: 0 is what iteration learned,
+// and each forward zone has its own, so that a forwarder's word never becomes a resolver's belief about another
+// zone (MaginotDNS).
+type Key struct {
+	Name      wire.Name
+	Type      wire.Type
+	Partition uint16
+}
+
+// An Entry is what is known about a Key. It shares no memory with the cache.
+type Entry struct {
+	Kind Kind
+	Set  wire.RRset // Positive: its name and type are the Key's; the TTL is that at the time of Put, within bounds
+	SOA  wire.RRset // NoData and NoName: the TTL is that of the denial (RFC 2308 section 5)
+	Rank Rank
+	Cut  wire.Name // the zone whose servers said so
+
+	// Lease is when the delegation ends through which this was learned; zero: never. Put sets the other two.
+	Stored, Expires, Lease time.Time
+
+	// Due is set by Get, once: the entry is near its end and has been asked for before, so it pays to refresh it.
+	Due bool
+}
+
+// A Kind is what an Entry says.
+type Kind uint8
+
+// Kinds of entries.
+const (
+	Positive Kind = iota // there is an RRset
+	NoData               // the name has no RRset of that type (RFC 2308 section 2.2)
+	NoName               // neither the name nor anything below it exists (RFC 2308 section 2.1, RFC 8020)
+)
+
+// A Rank says how far data can be trusted by where in which message it was (RFC 2181 section 5.4.1). The RFC puts
+// the two lowest on one level; here glue is below, because it must never be given as an answer. A denial is the answer
+// of the message that it came in, and ranks as that: AnswerAA, or Answer without AA.
+type Rank uint8
+
+// Ranks, the least first. AA means that the message was an authoritative answer.
+const (
+	Glue        Rank = iota // additional section, or addresses that came with a referral
+	Authority               // authority section without AA
+	Answer                  // answer section without AA
+	AuthorityAA             // authority section with AA
+	AnswerAA                // answer section with AA
+)
+
+// A State says what may be done with an entry.
+type State uint8
+
+// States.
+const (
+	Missing State = iota
+	Fresh
+	Stale // expired; may be given when no server answers (RFC 8767)
+)
+
+// maxRecords bounds an RRset (security limit; the largest honest ones have some dozens).
+const maxRecords = 256
+
+func newRRsets(size int64, o Options, g *generation) *RRsets {
+	entries := newStore[Key](size, func(e *rrset) { clear(e.bytes) })
+	return &RRsets{entries: entries, options: o, generation: g}
+}
+
+// TTL returns the seconds that the entry has left at now, counted down by whole seconds.
+func (e *Entry) TTL(now time.Time) uint32 { return instantOf(e.Expires).secondsAfter(instantOf(now)) }
+
+// Get returns what is known about k from sources of at least rank least. An NXDOMAIN is kept under type 0.
+func (r *RRsets) Get(k Key, least Rank, now time.Time) (Entry, State) {
+	shard, hash := r.entries.locate(k)
+	shard.Lock()
+	defer shard.Unlock()
+	e := shard.get(hash, k)
+	state := Missing
+	if e != nil && e.rank >= least {
+		state = e.state(instantOf(now), r.options.MaxStale)
+	}
+	if k.Type != 0 || state == Fresh { // that no NXDOMAIN is known is no miss
+		shard.tally(state == Fresh)
+	}
+	if state == Missing {
+		return Entry{}, Missing
+	}
+	found := e.entry(k)
+	found.Due = state == Fresh && !r.options.NoPrefetch && e.due(instantOf(now))
+	return found, state
+}
+
+// NoNameAbove returns the NXDOMAIN that is known for name or an ancestor of it below the root: nothing exists below a name
+// that does not (RFC 8020 section 2).
+func (r *RRsets) NoNameAbove(name wire.Name, partition uint16, now time.Time) (Entry, bool) {
+	for ; !name.IsRoot(); name = name.Parent() {
+		if e, state := r.Get(Key{Name: name, Partition: partition}, Glue, now); state == Fresh {
+			return e, true
+		}
+	}
+	return Entry{}, false
+}
+
+// Put remembers e, found by a resolution that started in generation. It refuses what has no time left, denials
+// without SOA (RFC 2308 section 5), what is too large, and what ranks lower than what is known already and has not
+// expired. What exists ends an NXDOMAIN of its name that ranks no higher.
+func (r *RRsets) Put(k Key, e Entry, now time.Time, generation uint64) bool {
+	if e.Kind == NoName {
+		k.Type = 0 // whatever the type asked for
+	}
+	held, ok := r.hold(k, &e, instantOf(now))
+	if !ok || !r.put(k, held, generation) {
+		return false
+	}
+	if e.Kind != NoName {
+		r.endDenial(Key{Name: k.Name, Partition: k.Partition}, e.Rank)
+	}
+	return true
+}
+
+func (r *RRsets) put(k Key, e rrset, generation uint64) bool {
+	shard, hash := r.entries.locate(k)
+	shard.Lock()
+	defer shard.Unlock()
+	if old := shard.peek(hash, k); old != nil && e.stored < old.expires && old.rank > e.rank {
+		return false
+	}
+	return r.generation.is(generation) && shard.put(hash, k, e, len(e.bytes), e.kind != Positive)
+}
+
+func (r *RRsets) endDenial(k Key, rank Rank) {
+	shard, hash := r.entries.locate(k)
+	shard.Lock()
+	defer shard.Unlock()
+	if i := shard.find(hash, k); i != 0 && shard.slots[i].value.rank <= rank {
+		shard.remove(i)
+	}
+}
+
+// An rrset is an Entry as it is held: one pointer to bytes of its own.
+type rrset struct {
+	bytes                  []byte // RDATA of the set or the SOA, and behind it the signatures
+	stored, expires, lease instant
+	cut, soa               wire.Name
+	ttl                    uint32
+	sigs                   uint32 // where the signatures start
+	kind                   Kind
+	rank                   Rank
+	hit, told              bool // asked for before; Due was set before
+}
+
+// hold makes what is held of e. Times are those of the wall clock, so that they survive a machine's sleep.
+func (r *RRsets) hold(k Key, e *Entry, now instant) (rrset, bool) {
+	set, ttl, ok := e.ttl(k)
+	if !ok {
+		return rrset{}, false
+	}
+	life := r.bound(e.Kind, ttl)
+	lease := instantOf(e.Lease)
+	expires := earliest(now.add(life), lease)
+	if expires <= now {
+		return rrset{}, false
+	}
+	bytes := make([]byte, 0, len(set.Data)+len(set.Sigs))
+	return rrset{
+		bytes: append(append(bytes, set.Data...), set.Sigs...), sigs: uint32(len(set.Data)),
+		stored: now, expires: expires, lease: lease, cut: e.Cut, soa: e.SOA.Name,
+		ttl: min(uint32(life/time.Second), expires.secondsAfter(now)), kind: e.Kind, rank: e.Rank,
+	}, true
+}
+
+// ttl returns the RRset that e brings and how long its source lets it be kept. ok is false when e is not whole.
+func (e *Entry) ttl(k Key) (set *wire.RRset, seconds uint32, ok bool) {
+	if e.Kind == Positive {
+		count := e.Set.Data.Count()
+		return &e.Set, e.Set.TTL, e.Set.Name == k.Name && e.Set.Type == k.Type && 0 < count && count <= maxRecords
+	}
+	return &e.SOA, negativeTTL(&e.SOA), e.SOA.Type == wire.TypeSOA && e.SOA.Data.Count() == 1
+}
+
+// negativeTTL is the lesser of the SOA's TTL and its MINIMUM field (RFC 2308 section 5), 0 when it has none.
+func negativeTTL(soa *wire.RRset) uint32 {
+	rdata, _ := soa.Data.Next()
+	if len(rdata) < minSOALength {
+		return 0
+	}
+	return min(soa.TTL, binary.BigEndian.Uint32(rdata[len(rdata)-4:]))
+}
+
+// minSOALength is the length of a SOA's RDATA whose two names are the root: five numbers follow.
+const minSOALength = 2 + 5*4
+
+// bound applies the operator's bounds to a TTL. One with its highest bit set is zero (RFC 2181 section 8).
+func (r *RRsets) bound(kind Kind, seconds uint32) time.Duration {
+	if seconds > math.MaxInt32 {
+		seconds = 0
+	}
+	ttl := min(max(time.Duration(seconds)*time.Second, r.options.MinTTL), r.options.MaxTTL)
+	if kind != Positive {
+		ttl = min(ttl, r.options.MaxNegativeTTL)
+	}
+	return ttl
+}
+
+func (e *rrset) state(now instant, maxStale time.Duration) State {
+	switch {
+	case now < e.expires:
+		return Fresh
+	case now >= e.expires.add(maxStale), e.lease != 0 && now >= e.lease:
+		return Missing
+	default:
+		return Stale
+	}
+}
+
+func (e *rrset) due(now instant) bool {
+	due := e.hit && !e.told && lateInLife(e.stored, e.expires, now)
+	e.hit, e.told = true, e.told || due
+	return due
+}
+
+func (e *rrset) entry(k Key) Entry {
+	bytes := append([]byte(nil), e.bytes...)
+	set := wire.RRset{TTL: e.ttl, Data: bytes[:e.sigs:e.sigs], Sigs: bytes[e.sigs:]}
+	found := Entry{
+		Kind: e.kind, Rank: e.rank, Cut: e.cut,
+		Stored: e.stored.time(), Expires: e.expires.time(), Lease: e.lease.time(),
+	}
+	if e.kind == Positive {
+		set.Name, set.Type = k.Name, k.Type
+		found.Set = set
+	} else {
+		set.Name, set.Type = e.soa, wire.TypeSOA
+		found.SOA = set
+	}
+	return found
+}
+
+// flush forgets the entries of the names that covers names, and denials at or above name.
+func (r *RRsets) flush(covers func(wire.Name) bool, name wire.Name) {
+	r.entries.removeIf(func(k *Key, e *rrset) bool {
+		return covers(k.Name) || e.kind == NoName && name.Within(k.Name)
+	})
+}
+
+func (r *RRsets) stats() Count { return r.entries.stats() }
