@@ -1,0 +1,192 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Check makes a Config of what the file says. The error is Problems, all of them.
+func (f *File) Check() (*Config, error) {
+	k := checker{file: f, config: &Config{File: f.Name}}
+	k.takeDefaults()
+	for _, s := range f.sections {
+		k.takeSection(s)
+	}
+	if len(k.problems) == 0 {
+		k.checkTogether()
+	}
+	if len(k.problems) > 0 {
+		slices.SortStableFunc(k.problems, func(a, b Problem) int {
+			return cmp.Or(cmp.Compare(a.Place.Line, b.Place.Line), cmp.Compare(a.Column, b.Column))
+		})
+		return nil, k.problems
+	}
+	return k.config, nil
+}
+
+// A checker turns settings into a Config and collects what is wrong with them.
+type checker struct {
+	file     *File
+	config   *Config
+	problems Problems
+	path     string           // of the option that is being set
+	places   map[string]Place // of the options that the file sets
+	given    map[string]bool  // options of the repeated table that is being read
+}
+
+func (k *checker) fail(at Place, format string, args ...any) {
+	k.problems = append(k.problems, k.file.problem(at, k.path, fmt.Sprintf(format, args...)))
+}
+
+func (k *checker) takeDefaults() {
+	for i := range options {
+		if o := &options[i]; !findGroup(o.table).repeated {
+			k.path = o.path()
+			o.set(k, parseStandard(o))
+		}
+	}
+	k.places = map[string]Place{}
+}
+
+// parseStandard reads the default of an option, which is TOML as in the file.
+func parseStandard(o *option) value {
+	f, err := Read("", []byte("standard = "+o.standard))
+	if err != nil {
+		panic("config: default of " + o.path() + ": " + err.Error())
+	}
+	return f.sections[0].settings[0].value
+}
+
+func (k *checker) takeSection(s section) {
+	k.path = s.name
+	if s.name == "" {
+		for _, setting := range s.settings {
+			k.takeSetting(s.name, setting)
+		}
+		return
+	}
+	g := findGroup(s.name)
+	if g == nil {
+		k.fail(s.at, "unknown table%s", suggest(s.name, groupNames(), wholeUnlikeness))
+		return
+	}
+	if g.repeated != s.repeated {
+		k.fail(s.at, "write %s", g.header())
+		return
+	}
+	if g.unbuilt != "" {
+		k.fail(s.at, "would %s; that is not built yet", g.unbuilt)
+	}
+	if g.repeated {
+		g.begin(k.config)
+		k.given = map[string]bool{}
+	}
+	for _, setting := range s.settings {
+		k.takeSetting(s.name, setting)
+	}
+	if g.repeated {
+		k.endElement(g, s.at)
+	}
+}
+
+// endElement asks for what one of several tables of the same name must have.
+func (k *checker) endElement(g *group, at Place) {
+	before := len(k.problems)
+	for _, o := range g.members() {
+		if o.required() && !k.given[o.path()] {
+			k.path = g.name
+			k.fail(at, "has no %s", o.key)
+		}
+	}
+	if before == len(k.problems) && g.end != nil {
+		k.path, k.places[g.name] = g.name, at
+		g.end(k)
+	}
+}
+
+func (k *checker) takeSetting(prefix string, s setting) {
+	path := s.key
+	if prefix != "" {
+		path = prefix + "." + s.key
+	}
+	k.path = path
+	g := findGroup(path)
+	switch {
+	case g != nil && g.repeated && s.value.kind == listKind:
+		for _, e := range s.value.elements {
+			k.takeSection(section{name: path, repeated: e.kind == tableKind, at: e.at, settings: e.inner})
+		}
+	case s.value.kind == tableKind:
+		k.takeSection(section{name: path, at: s.at, settings: s.value.inner})
+	case g != nil:
+		k.fail(s.at, "is a table: write %s", g.header())
+	default:
+		k.takeOption(prefix, s)
+	}
+}
+
+func (k *checker) takeOption(prefix string, s setting) {
+	o := findOption(k.path)
+	if o == nil {
+		k.fail(s.at, "unknown key%s", suggest(k.path, optionPaths(), keyUnlikeness))
+		return
+	}
+	if g := findGroup(o.table); g.repeated && prefix != g.name {
+		k.fail(s.at, "stands in %s", g.header())
+		return
+	}
+	if misfit := s.value.misfit(o.kind); misfit != nil {
+		k.fail(misfit.at, "takes %s", o.kind)
+		return
+	}
+	k.places[k.path] = s.at
+	if k.given != nil {
+		k.given[k.path] = true
+	}
+	before := len(k.problems)
+	if o.words != nil && !slices.Contains(o.words, s.value.text) {
+		k.fail(s.value.at, "takes %s", listWords(o.words))
+		return
+	}
+	o.set(k, s.value)
+	if before == len(k.problems) && o.unbuilt != "" && !s.value.equals(parseStandard(o)) {
+		k.fail(s.value.at, "would %s; that is not built yet: leave it at %s", o.unbuilt, o.standard)
+	}
+}
+
+// misfit is the value, or the element of the list, that is not of the kind it should be.
+func (v *value) misfit(want kind) *value {
+	if v.kind != want {
+		return v
+	}
+	if i := slices.IndexFunc(v.elements, func(e value) bool { return e.kind != textKind }); i >= 0 {
+		return &v.elements[i]
+	}
+	return nil
+}
+
+func (v value) equals(other value) bool {
+	return v.kind == other.kind && v.text == other.text && v.flag == other.flag && v.number == other.number &&
+		slices.EqualFunc(v.elements, other.elements, value.equals)
+}
+
+// checkTogether looks at options that are good one by one.
+func (k *checker) checkTogether() {
+	c := k.config
+	if len(c.Listen.UDP)+len(c.Listen.TCP) == 0 {
+		k.failAt("listen.udp", "and listen.tcp are both empty: nobody could ask")
+	}
+	if !c.Recursion.IPv4 && !c.Recursion.IPv6 {
+		k.failAt("recursion.ipv6", "and recursion.ipv4 are both false: nobody could be asked")
+	}
+	if c.Cache.MinTTL > c.Cache.MaxTTL {
+		k.failAt("cache.min_ttl", "is more than cache.max_ttl")
+	}
+}
+
+// failAt complains about an option where the file sets it.
+func (k *checker) failAt(path, text string) {
+	k.path = path
+	k.fail(k.places[path], "%s", text)
+}

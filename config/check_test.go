@@ -1,0 +1,187 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tacit/internal/wire"
+)
+
+func TestDefaults(t *testing.T) {
+	c := Default()
+	home := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:5335")}
+	if !slices.Equal(c.Listen.UDP, home) || !slices.Equal(c.Listen.TCP, home) {
+		t.Errorf("listens on %v and %v", c.Listen.UDP, c.Listen.TCP)
+	}
+	want := Recursion{Minimisation: Strict, IPv4: true, IPv6: true, Port: 53, CaseRandomisation: true}
+	if c.Recursion != want {
+		t.Errorf("recursion %+v, want %+v", c.Recursion, want)
+	}
+	if want := (Cache{Size: 256 << 20, MaxTTL: 24 * time.Hour, ServeStale: true, Prefetch: true}); c.Cache != want {
+		t.Errorf("cache %+v, want %+v", c.Cache, want)
+	}
+	if c.Log.Level != slog.LevelInfo || c.Forwards != nil || c.Stubs != nil {
+		t.Errorf("log %v, forwards %v, stubs %v", c.Log.Level, c.Forwards, c.Stubs)
+	}
+}
+
+// The default serves loopback, private (RFC 1918, RFC 4193) and link-local (RFC 3927, RFC 4291) clients and no others.
+func TestDefaultAccess(t *testing.T) {
+	allow := Default().Access.Allow
+	for _, c := range []struct {
+		addr string
+		want bool
+	}{
+		{"127.0.0.1", true},
+		{"::1", true},
+		{"10.255.0.1", true},
+		{"172.16.0.1", true},
+		{"172.31.255.255", true},
+		{"192.168.1.1", true},
+		{"169.254.1.1", true},
+		{"fd00::1", true},
+		{"fe80::1", true},
+		{"172.32.0.1", false},
+		{"192.0.2.1", false},
+		{"2001:db8::1", false},
+		{"100.64.0.1", false},
+		{"::2", false},
+	} {
+		a := netip.MustParseAddr(c.addr)
+		if got := slices.ContainsFunc(allow, func(p netip.Prefix) bool { return p.Contains(a) }); got != c.want {
+			t.Errorf("%s: allowed %v, want %v", c.addr, got, c.want)
+		}
+	}
+}
+
+func TestSettings(t *testing.T) {
+	address := netip.MustParseAddrPort
+	for _, c := range []struct {
+		name, text string
+		get        func(*Config) any
+		want       any
+	}{
+		{"listen", "[listen]\nudp = ['[::1]:53', '192.0.2.1:0']", func(c *Config) any { return c.Listen.UDP }, []netip.AddrPort{address("[::1]:53"), address("192.0.2.1:0")}},
+		{"listen on all", "[listen]\ntcp = [':53']", func(c *Config) any { return c.Listen.TCP }, []netip.AddrPort{address("0.0.0.0:53"), address("[::]:53")}},
+		{"mapped address", "[listen]\ntcp = ['[::ffff:127.0.0.1]:53']", func(c *Config) any { return c.Listen.TCP }, []netip.AddrPort{address("127.0.0.1:53")}},
+		{"listen, dotted", "listen.udp = []", func(c *Config) any { return c.Listen.UDP }, []netip.AddrPort(nil)},
+		{"listen, inline", "listen = { udp = ['127.0.0.1:53'] }", func(c *Config) any { return c.Listen.UDP }, []netip.AddrPort{address("127.0.0.1:53")}},
+		{"refuse", "[access]\nrefuse = ['192.0.2.0/24', '2001:db8::1']", func(c *Config) any { return c.Access.Refuse }, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}},
+		{"hints beside the file", "[recursion]\nroot_hints = 'root.hints'", func(c *Config) any { return c.Recursion.RootHints }, "/etc/tacit/root.hints"},
+		{"hints elsewhere", "[recursion]\nroot_hints = '/srv/root.hints'", func(c *Config) any { return c.Recursion.RootHints }, "/srv/root.hints"},
+		{"minimisation", "[recursion]\nqname_minimisation = 'relaxed'", func(c *Config) any { return c.Recursion.Minimisation }, Relaxed},
+		{"port", "[recursion]\nport = 5_300", func(c *Config) any { return c.Recursion.Port }, uint16(5300)},
+		{"size", "[cache]\nsize = '64MiB'", func(c *Config) any { return c.Cache.Size }, int64(64 << 20)},
+		{"size of bytes", "[cache]\nsize = '2000000'", func(c *Config) any { return c.Cache.Size }, int64(2000000)},
+		{"size of kB", "[cache]\nsize = '2000 kB'", func(c *Config) any { return c.Cache.Size }, int64(2000000)},
+		{"time", "[cache]\nmin_ttl = '1m30s'", func(c *Config) any { return c.Cache.MinTTL }, 90 * time.Second},
+		{"level", "[log]\nlevel = 'debug'", func(c *Config) any { return c.Log.Level }, slog.LevelDebug},
+		{
+			"forward", "[[forward]]\nzone = '.'\nupstreams = ['192.0.2.53', '[2001:db8::53]:5353']\nfirst = true",
+			func(c *Config) any { return c.Forwards },
+			[]Forward{{wire.Root, []netip.AddrPort{address("192.0.2.53:53"), address("[2001:db8::53]:5353")}, true}},
+		},
+		{
+			"stubs", "[[stub]]\nzone = 'Corp.Example'\nservers = ['192.0.2.1']\n[[stub]]\nzone = 'test.'\nservers = ['192.0.2.2']",
+			func(c *Config) any { return c.Stubs },
+			[]Stub{{wire.MustName("corp.example"), []netip.AddrPort{address("192.0.2.1:53")}}, {wire.MustName("test"), []netip.AddrPort{address("192.0.2.2:53")}}},
+		},
+		{
+			"stubs, inline", "stub = [{ zone = 'test.', servers = ['192.0.2.2'] }]",
+			func(c *Config) any { return c.Stubs },
+			[]Stub{{wire.MustName("test"), []netip.AddrPort{address("192.0.2.2:53")}}},
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			if got := c.get(mustCheck(t, c.text)); !reflect.DeepEqual(got, c.want) {
+				t.Errorf("got %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+// A configuration in which a part that is not built yet stays off is good, whatever else its options say.
+func TestValuesWithoutEffectAreAccepted(t *testing.T) {
+	mustCheck(t, `
+		[listen]
+		tls = []
+		[recursion]
+		encrypt = "off"
+		local_root = false
+		[dnssec]
+		validate = false
+		trust_anchors = [". IN DS 20326 8 2 E06D", "example. 3600 IN DNSKEY 257 3 8 AwEAAa", "test DS 1 8 2 00"]
+		negative_trust_anchors = ["example.com."]
+		aggressive_nsec = false
+		sha1 = "verify"
+		validation_time = "2026-01-31T12:00:00Z"
+		[cache]
+		ttl_blur = false
+		[edge]
+		addresses = []
+		[admin]
+		listen = ""
+		control = ""`)
+}
+
+func TestUnbuiltPartsAreRefused(t *testing.T) {
+	for _, c := range []struct{ name, text, want string }{
+		{"tls", "[listen]\ntls = ['127.0.0.1:8853']", "test.toml:2:7: listen.tls: would answer DNS over TLS; that is not built yet: leave it at []"},
+		{"https", "[listen]\nhttps = ['127.0.0.1:8443']", "test.toml:2:9: listen.https: would answer DNS over HTTPS; that is not built yet: leave it at []"},
+		{"quic", "[listen]\nquic = ['127.0.0.1:8853']", "test.toml:2:8: listen.quic: would answer DNS over QUIC; that is not built yet: leave it at []"},
+		{"certificate", "[tls]\ncert_file = 'a.pem'", `test.toml:2:13: tls.cert_file: would show a certificate to clients; that is not built yet: leave it at ""`},
+		{"local root", "[recursion]\nlocal_root = true", "test.toml:2:14: recursion.local_root: would keep a copy of the root zone; that is not built yet: leave it at false"},
+		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
+		{"validate", "[dnssec]\nvalidate = true", "test.toml:2:12: dnssec.validate: would validate answers; that is not built yet: leave it at false"},
+		{"ttl_blur", "[cache]\nttl_blur = true", "test.toml:2:12: cache.ttl_blur: would blur TTLs; that is not built yet: leave it at false"},
+		{"encrypted upstream", "[[forward]]\nzone='.'\nupstreams = ['tls://192.0.2.1']", "test.toml:3:14: forward.upstreams: would forward over an encrypted transport; that is not built yet: give an address and port"},
+		{"zone", "[[zone]]\nname = 'example.'\nfile = 'example.zone'", "test.toml:1:3: zone: would serve a zone with authority; that is not built yet"},
+		{"edge", "[edge]\naddresses = ['203.0.113.10']", "test.toml:2:13: edge.addresses: would lead proxied records to an edge; that is not built yet: leave it at []"},
+		{"admin", "[admin]\nlisten = '127.0.0.1:9153'", `test.toml:2:10: admin.listen: would offer metrics and health over HTTP; that is not built yet: leave it at ""`},
+		{"control", "[admin]\ncontrol = '/run/tacit/control.sock'", `test.toml:2:11: admin.control: would let commands talk to a running tacit; that is not built yet: leave it at ""`},
+	} {
+		t.Run(c.name, func(t *testing.T) { expectProblems(t, c.text, c.want) })
+	}
+}
+
+// expectProblems compares the whole list.
+func expectProblems(t *testing.T, text string, want ...string) {
+	t.Helper()
+	_, err := readAndCheck(text)
+	problems, ok := errors.AsType[Problems](err)
+	if !ok {
+		t.Fatalf("got %v, want Problems", err)
+	}
+	if got := strings.Split(problems.Error(), "\n"); !slices.Equal(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", problems.Error(), strings.Join(want, "\n"))
+	}
+}
+
+func mustCheck(t *testing.T, text string) *Config {
+	t.Helper()
+	c, err := readAndCheck(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func readAndCheck(text string) (*Config, error) {
+	f, err := Read("/etc/tacit/test.toml", []byte(text))
+	if err != nil {
+		return nil, err
+	}
+	c, err := f.Check()
+	if problems, ok := errors.AsType[Problems](err); ok {
+		for i := range problems {
+			problems[i].File = "test.toml"
+		}
+	}
+	return c, err
+}

@@ -1,0 +1,121 @@
+package config
+
+import (
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"tacit/internal/wire"
+)
+
+// DefaultFile is read when no other file is named and it exists.
+const DefaultFile = "/etc/tacit/tacit.toml"
+
+// A Config is a configuration that has been checked. The manual's entry for each field stands in options.
+type Config struct {
+	File string // where it was read from, empty for the defaults
+
+	Listen    Listen
+	Access    Access
+	Recursion Recursion
+	Cache     Cache
+	Forwards  []Forward
+	Stubs     []Stub
+	Log       Log
+}
+
+// Listen is the table [listen].
+type Listen struct{ UDP, TCP []netip.AddrPort }
+
+// Access is the table [access].
+type Access struct{ Allow, Refuse []netip.Prefix }
+
+// Recursion is the table [recursion].
+type Recursion struct {
+	RootHints             string // a path, made absolute against the configuration's own; empty: built in
+	Minimisation          Minimisation
+	IPv4, IPv6            bool
+	Port                  uint16
+	CaseRandomisation     bool
+	AllowSpecialAddresses bool
+}
+
+// Minimisation is a value of recursion.qname_minimisation.
+type Minimisation string
+
+// Modes of minimisation (RFC 9156).
+const (
+	Strict  Minimisation = "strict"
+	Relaxed Minimisation = "relaxed"
+	Off     Minimisation = "off"
+)
+
+// Cache is the table [cache].
+type Cache struct {
+	Size                 int64 // bytes
+	MinTTL, MaxTTL       time.Duration
+	ServeStale, Prefetch bool
+}
+
+// A Forward is one [[forward]].
+type Forward struct {
+	Zone      wire.Name
+	Upstreams []netip.AddrPort
+	First     bool
+}
+
+// A Stub is one [[stub]].
+type Stub struct {
+	Zone    wire.Name
+	Servers []netip.AddrPort
+}
+
+// Log is the table [log].
+type Log struct{ Level slog.Level }
+
+// Default is the configuration of an empty file.
+func Default() *Config {
+	c, err := (&File{}).Check()
+	if err != nil {
+		panic("config: defaults do not pass their own check: " + err.Error())
+	}
+	return c
+}
+
+// Find says which file is read when the operator names path: that one, or else DefaultFile where it exists, or none.
+func Find(path string) string {
+	if path != "" {
+		return path
+	}
+	if _, err := os.Stat(DefaultFile); err == nil {
+		return DefaultFile
+	}
+	return ""
+}
+
+// Load reads and checks a file; an empty path gives the defaults. The error is Problems when it is the file's text that
+// is at fault.
+func Load(path string) (*Config, error) {
+	if path == "" {
+		return Default(), nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	file, err := Read(path, text)
+	if err != nil {
+		return nil, err
+	}
+	return file.Check()
+}
+
+// resolvePath makes a path in the file independent of the directory that tacit was started in.
+func (c *Config) resolvePath(path string) string {
+	if path == "" || filepath.IsAbs(path) || c.File == "" {
+		return path
+	}
+	return filepath.Join(filepath.Dir(c.File), path)
+}

@@ -1,0 +1,310 @@
+package config
+
+import (
+	"log/slog"
+	"strconv"
+)
+
+// Forms of texts, as the manual and the messages of parse name them.
+const (
+	formListen   = "address and port"
+	formServer   = "address, perhaps with a port"
+	formPrefix   = "prefix or address"
+	formName     = "domain name"
+	formSize     = "size"
+	formDuration = "time"
+	formPath     = "file name"
+	formURL      = "address and port, or a URL of an encrypted transport"
+)
+
+var groups = []group{
+	{name: "listen", about: "Where clients are listened to."},
+	{name: "tls", about: "The certificate of the encrypted transports."},
+	{name: "access", about: "Which clients are served. Others are told REFUSED, with the extended error Prohibited."},
+	{name: "recursion", about: "How answers are found from the root down."},
+	{name: "dnssec", about: "What is believed. Validation is not built yet; until then the values here have no effect."},
+	{name: "cache", about: "What is remembered, and for how long."},
+	{
+		name: "forward", repeated: true, begin: func(c *Config) { c.Forwards = append(c.Forwards, Forward{}) }, end: endForward,
+		about: "A zone whose questions go to other recursive resolvers. The longest zone wins, among stubs and forwards alike.",
+	},
+	{
+		name: "stub", repeated: true, begin: func(c *Config) { c.Stubs = append(c.Stubs, Stub{}) }, end: endStub,
+		about: "A zone whose authoritative servers are named here, whatever its parent says.",
+	},
+	{
+		name: "zone", repeated: true, begin: func(*Config) {},
+		about: "A zone served here.", unbuilt: "serve a zone with authority",
+	},
+	{name: "edge", about: "Where proxied records lead."},
+	{name: "log", about: "What is written to the standard error. No level holds a query name or a client."},
+	{name: "admin", about: "What an operator can see and do while tacit runs."},
+}
+
+// options is the table of all options, in the order of the manual.
+var options = []option{
+	{
+		table: "listen", key: "udp", kind: listKind, form: formListen, standard: `["127.0.0.1:5335"]`,
+		about: "Addresses and ports for DNS over UDP. A port alone, \":53\", means all addresses.",
+		set:   func(k *checker, v value) { k.config.Listen.UDP = allListen(k, v) },
+	},
+	{
+		table: "listen", key: "tcp", kind: listKind, form: formListen, standard: `["127.0.0.1:5335"]`,
+		about: "Addresses and ports for DNS over TCP, which is not optional (RFC 7766): list here what udp lists.",
+		set:   func(k *checker, v value) { k.config.Listen.TCP = allListen(k, v) },
+	},
+	{
+		table: "listen", key: "tls", kind: listKind, form: formListen, standard: `[]`,
+		about: "Addresses and ports for DNS over TLS (RFC 7858).", unbuilt: "answer DNS over TLS",
+		set: func(k *checker, v value) { allListen(k, v) },
+	},
+	{
+		table: "listen", key: "https", kind: listKind, form: formListen, standard: `[]`,
+		about: "Addresses and ports for DNS over HTTPS (RFC 8484): HTTP/1.1 and 2 on TCP, HTTP/3 on UDP, path /dns-query.",
+		set:   func(k *checker, v value) { allListen(k, v) }, unbuilt: "answer DNS over HTTPS",
+	},
+	{
+		table: "listen", key: "quic", kind: listKind, form: formListen, standard: `[]`,
+		about: "Addresses and ports for DNS over QUIC (RFC 9250). May share a UDP port with HTTP/3.",
+		set:   func(k *checker, v value) { allListen(k, v) }, unbuilt: "answer DNS over QUIC",
+	},
+
+	{
+		table: "tls", key: "cert_file", kind: textKind, form: formPath, standard: `""`,
+		about: "The certificate chain in PEM. Neither this nor key_file: a self-signed certificate is made in memory.",
+		set:   func(*checker, value) {}, unbuilt: "show a certificate to clients",
+	},
+	{
+		table: "tls", key: "key_file", kind: textKind, form: formPath, standard: `""`,
+		about: "The certificate's private key in PEM.",
+		set:   func(*checker, value) {}, unbuilt: "show a certificate to clients",
+	},
+
+	{
+		table: "access", key: "allow", kind: listKind, form: formPrefix,
+		standard: `["127.0.0.0/8", "::1/128", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7", "169.254.0.0/16", "fe80::/10"]`,
+		about:    "Clients that are served. The default is loopback, private (RFC 1918, RFC 4193) and link-local networks.",
+		set:      func(k *checker, v value) { k.config.Access.Allow = all(k, v, parsePrefix) },
+	},
+	{
+		table: "access", key: "refuse", kind: listKind, form: formPrefix, standard: `[]`,
+		about: "Clients that are not served although allow has them.",
+		set:   func(k *checker, v value) { k.config.Access.Refuse = all(k, v, parsePrefix) },
+	},
+
+	{
+		table: "recursion", key: "root_hints", kind: textKind, form: formPath, standard: `""`,
+		about: "A file with the names and addresses of root servers, in zone-file form; the path is taken from where this file is. " +
+			"Empty: the root hints of IANA, built in. They are only where priming starts (RFC 9609).",
+		set: func(k *checker, v value) { k.config.Recursion.RootHints = k.config.resolvePath(v.text) },
+	},
+	{
+		table: "recursion", key: "qname_minimisation", kind: textKind, standard: `"strict"`,
+		words: []string{string(Strict), string(Relaxed), string(Off)},
+		about: "How much of a name the servers on the way are shown (RFC 9156). strict: never more than the next label. " +
+			"relaxed: the whole name to servers that fail on less. off: the whole name to everybody.",
+		set: func(k *checker, v value) { k.config.Recursion.Minimisation = Minimisation(v.text) },
+	},
+	{
+		table: "recursion", key: "ipv4", kind: boolKind, standard: `true`,
+		about: "Whether name servers are asked over IPv4.",
+		set:   func(k *checker, v value) { k.config.Recursion.IPv4 = v.flag },
+	},
+	{
+		table: "recursion", key: "ipv6", kind: boolKind, standard: `true`,
+		about: "Whether name servers are asked over IPv6. Where IPv6 does not work this is found out quickly.",
+		set:   func(k *checker, v value) { k.config.Recursion.IPv6 = v.flag },
+	},
+	{
+		table: "recursion", key: "port", kind: numberKind, standard: `53`,
+		about: "The port asked at authoritative servers that recursion finds; another one than 53 is for test networks.",
+		set:   setPort,
+	},
+	{
+		table: "recursion", key: "local_root", kind: boolKind, standard: `false`, later: `true`,
+		about:   "Keeps a copy of the root zone, so that no root server sees a query (RFC 8806).",
+		unbuilt: "keep a copy of the root zone", set: func(*checker, value) {},
+	},
+	{
+		table: "recursion", key: "case_randomisation", kind: boolKind, standard: `true`,
+		about: "Sends names in random letter case, which a forged reply has to guess (0x20).",
+		set:   func(k *checker, v value) { k.config.Recursion.CaseRandomisation = v.flag },
+	},
+	{
+		table: "recursion", key: "encrypt", kind: textKind, standard: `"off"`, later: `"opportunistic"`,
+		words: []string{"off", "opportunistic"},
+		about: "Whether authoritative servers are tried over encrypted transports (RFC 9539).",
+		set:   func(*checker, value) {}, unbuilt: "ask authoritative servers over encrypted transports",
+	},
+	{
+		table: "recursion", key: "allow_special_addresses", kind: boolKind, standard: `false`,
+		about: "Lets loopback, private and zero addresses be used as name servers; for test networks.",
+		set:   func(k *checker, v value) { k.config.Recursion.AllowSpecialAddresses = v.flag },
+	},
+
+	{
+		table: "dnssec", key: "validate", kind: boolKind, standard: `false`, later: `true`,
+		about:   "Whether signatures are checked and answers that fail are withheld.",
+		unbuilt: "validate answers", set: func(*checker, value) {},
+	},
+	{
+		table: "dnssec", key: "trust_anchors", kind: listKind, form: "DS or DNSKEY record", standard: `[]`,
+		about: "Where trust starts. Empty: the root's keys of 2017 and 2024, built in.",
+		set:   func(k *checker, v value) { all(k, v, parseAnchor) },
+	},
+	{
+		table: "dnssec", key: "negative_trust_anchors", kind: listKind, form: formName, standard: `[]`,
+		about: "Zones that are not validated (RFC 7646).",
+		set:   func(k *checker, v value) { all(k, v, parseName) },
+	},
+	{
+		table: "dnssec", key: "aggressive_nsec", kind: boolKind, standard: `true`,
+		about: "Answers from denials that are known already (RFC 8198).",
+		set:   func(*checker, value) {},
+	},
+	{
+		table: "dnssec", key: "sha1", kind: textKind, standard: `"insecure"`, words: []string{"insecure", "verify"},
+		about: "What becomes of signatures of algorithms 5 and 7 and of SHA-1 digests. insecure: as if unsigned (RFC 9905).",
+		set:   func(*checker, value) {},
+	},
+	{
+		table: "dnssec", key: "validation_time", kind: textKind, form: "time of RFC 3339", standard: `""`,
+		about: "A fixed clock for signatures; for tests. Empty: the clock of the machine.",
+		set:   func(k *checker, v value) { one(k, v, parseTime) },
+	},
+
+	{
+		table: "cache", key: "size", kind: textKind, form: formSize, standard: `"256MiB"`,
+		about: "Bytes of memory for what is remembered, 1MiB or more. The process needs some more for itself.",
+		set:   func(k *checker, v value) { k.config.Cache.Size = one(k, v, parseSize) },
+	},
+	{
+		table: "cache", key: "min_ttl", kind: textKind, form: formDuration, standard: `"0s"`,
+		about: "Keeps records at least that long, whatever their TTL. Above 0s it breaks the word of zones.",
+		set:   func(k *checker, v value) { k.config.Cache.MinTTL = one(k, v, parseTTL) },
+	},
+	{
+		table: "cache", key: "max_ttl", kind: textKind, form: formDuration, standard: `"24h"`,
+		about: "Keeps records at most that long.",
+		set:   func(k *checker, v value) { k.config.Cache.MaxTTL = one(k, v, parseTTL) },
+	},
+	{
+		table: "cache", key: "serve_stale", kind: boolKind, standard: `true`,
+		about: "Gives an expired answer, marked as stale, when nobody can be reached (RFC 8767).",
+		set:   func(k *checker, v value) { k.config.Cache.ServeStale = v.flag },
+	},
+	{
+		table: "cache", key: "prefetch", kind: boolKind, standard: `true`,
+		about: "Refreshes what is asked for again shortly before it expires.",
+		set:   func(k *checker, v value) { k.config.Cache.Prefetch = v.flag },
+	},
+	{
+		table: "cache", key: "ttl_blur", kind: boolKind, standard: `false`, later: `true`,
+		about:   "Shortens TTLs a little, so that they do not tell when somebody else asked.",
+		unbuilt: "blur TTLs", set: func(*checker, value) {},
+	},
+
+	{
+		table: "forward", key: "zone", kind: textKind, form: formName,
+		about: "The zone, \".\" for everything.",
+		set:   func(k *checker, v value) { last(k.config.Forwards).Zone = one(k, v, parseName) },
+	},
+	{
+		table: "forward", key: "upstreams", kind: listKind, form: formURL,
+		about: "Recursive resolvers; the port is 53 when left out. tls://, https:// and quic:// are not built yet.",
+		set:   func(k *checker, v value) { last(k.config.Forwards).Upstreams = some(k, v, parseServer) },
+	},
+	{
+		table: "forward", key: "first", kind: boolKind, standard: `false`,
+		about: "Whether recursion is tried when all upstreams fail.",
+		set:   func(k *checker, v value) { last(k.config.Forwards).First = v.flag },
+	},
+
+	{
+		table: "stub", key: "zone", kind: textKind, form: formName,
+		about: "The zone.",
+		set:   func(k *checker, v value) { last(k.config.Stubs).Zone = one(k, v, parseName) },
+	},
+	{
+		table: "stub", key: "servers", kind: listKind, form: formServer,
+		about: "Its authoritative servers; the port is 53 when left out.",
+		set:   func(k *checker, v value) { last(k.config.Stubs).Servers = some(k, v, parseStubServer) },
+	},
+
+	{
+		table: "zone", key: "name", kind: textKind, form: formName,
+		about: "The zone.",
+		set:   func(k *checker, v value) { one(k, v, parseName) },
+	},
+	{
+		table: "zone", key: "file", kind: textKind, form: formPath,
+		about: "Its zone file.",
+		set:   func(*checker, value) {},
+	},
+
+	{
+		table: "edge", key: "addresses", kind: listKind, form: "address", standard: `[]`,
+		about: "Addresses given for records that are proxied.", unbuilt: "lead proxied records to an edge",
+		set: func(k *checker, v value) { all(k, v, parseAddress) },
+	},
+
+	{
+		table: "log", key: "level", kind: textKind, standard: `"info"`, words: []string{"error", "warn", "info", "debug"},
+		about: "The least important messages that are still written.",
+		set:   setLevel,
+	},
+
+	{
+		table: "admin", key: "listen", kind: textKind, form: formListen, standard: `""`,
+		about: "Address and port for /metrics, /livez, /readyz and /privacy over HTTP. Empty: off.",
+		set:   func(*checker, value) {}, unbuilt: "offer metrics and health over HTTP",
+	},
+	{
+		table: "admin", key: "control", kind: textKind, form: formPath, standard: `""`,
+		about: "Socket for the commands that talk to a running tacit. Empty: off.",
+		set:   func(*checker, value) {}, unbuilt: "let commands talk to a running tacit",
+	},
+}
+
+func last[T any](list []T) *T { return &list[len(list)-1] }
+
+func setPort(k *checker, v value) {
+	if v.number < 1 || v.number > 65535 {
+		k.fail(v.at, "is not a port, 1 to 65535; it is %s", strconv.FormatInt(v.number, 10))
+		return
+	}
+	k.config.Recursion.Port = uint16(v.number)
+}
+
+func setLevel(k *checker, v value) {
+	if err := k.config.Log.Level.UnmarshalText([]byte(v.text)); err != nil {
+		k.config.Log.Level = slog.LevelInfo // not reached: words lists the levels
+	}
+}
+
+func endForward(k *checker) {
+	zone := last(k.config.Forwards).Zone
+	for _, other := range k.config.Forwards[:len(k.config.Forwards)-1] {
+		k.refuseTwice(zone == other.Zone)
+	}
+	for _, s := range k.config.Stubs {
+		k.refuseTwice(zone == s.Zone)
+	}
+}
+
+func endStub(k *checker) {
+	zone := last(k.config.Stubs).Zone
+	for _, other := range k.config.Stubs[:len(k.config.Stubs)-1] {
+		k.refuseTwice(zone == other.Zone)
+	}
+	for _, f := range k.config.Forwards {
+		k.refuseTwice(zone == f.Zone)
+	}
+}
+
+// refuseTwice complains about a second stub or forward for a zone: which of them should win?
+func (k *checker) refuseTwice(twice bool) {
+	if twice {
+		k.fail(k.places[k.path], "names a zone that another [[forward]] or [[stub]] has")
+	}
+}
