@@ -1,0 +1,111 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"tacit/internal/server"
+)
+
+// A printer shows a resolution to a person, a line for each step.
+type printer struct {
+	w     io.Writer
+	color bool
+	errs  []error
+}
+
+// Colours (ECMA-48 select graphic rendition).
+const (
+	bold   = "1"
+	faint  = "2"
+	red    = "31"
+	green  = "32"
+	yellow = "33"
+	cyan   = "36"
+)
+
+func (p *printer) paint(code, text string) string {
+	if !p.color || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (p *printer) printf(format string, args ...any) {
+	_, err := fmt.Fprintf(p.w, format, args...)
+	p.errs = append(p.errs, err)
+}
+
+func (p *printer) step(s server.Step) {
+	at := p.paint(faint, fmt.Sprintf("%8.1f ms", s.Milliseconds))
+	indent := strings.Repeat("    ", s.Depth)
+	switch s.Kind {
+	case "asked":
+		p.printf("%s  %s%s\n", at, indent, p.asked(s))
+	case "cut":
+		p.printf("%s  %szone cut at %s\n", at, indent, p.paint(bold, s.Zone))
+	case "alias":
+		p.printf("%s  %salias, on to %s\n", at, indent, p.paint(bold, s.Name))
+	case "known":
+		p.printf("%s  %sknown already: %s %s, %s\n", at, indent, p.paint(bold, s.Name), s.Type, s.Outcome)
+	}
+	if s.Detail != "" {
+		p.printf("%s  %s%s\n", strings.Repeat(" ", 11), indent, p.paint(yellow, s.Detail))
+	}
+}
+
+// asked tells one query: the zone, what its server was shown, what came of it, and which server that was.
+func (p *printer) asked(s server.Step) string {
+	outcome := green
+	switch {
+	case s.Detail != "":
+		outcome = red
+	case s.Outcome == "referral":
+		outcome = cyan
+	}
+	server := fmt.Sprintf("%s %s, %s", s.Server, s.Address, s.Transport)
+	if s.Server == "." { // it was given by its address
+		server = fmt.Sprintf("%s, %s", s.Address, s.Transport)
+	}
+	if s.RTT > 0 {
+		server += fmt.Sprintf(", %.1f ms", s.RTT)
+	}
+	return fmt.Sprintf("%s asked for %s %s: %s  %s", s.Zone, p.paint(bold, s.Name), s.Type, p.paint(outcome, s.Outcome),
+		p.paint(faint, "("+server+")"))
+}
+
+func (p *printer) end(s server.Summary) error {
+	verdict := green
+	if s.Rcode != "NOERROR" && s.Rcode != "NXDOMAIN" {
+		verdict = red
+	}
+	p.printf("\n%s, %s in the answer, after %.1f ms: %s to %s\n", p.paint(verdict, s.Rcode), count(s.Records, "record", "records"),
+		s.Milliseconds, count(s.Queries, "query", "queries"), count(s.Servers, "server", "servers"))
+	for _, e := range s.Errors {
+		p.printf("%s\n", p.paint(yellow, e))
+	}
+	if len(s.Levels) > 0 {
+		p.printf("\nWhat the servers of each zone learned:\n")
+		p.errs = append(p.errs, p.levels(s.Levels))
+	}
+	return errors.Join(p.errs...)
+}
+
+func (p *printer) levels(levels []server.Level) error {
+	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(t, "zone\tservers\tqueries\tlabels shown") // Flush has the error
+	for _, l := range levels {
+		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d of %d\n", l.Zone, l.Servers, l.Queries, l.Labels, l.Of)
+	}
+	return t.Flush()
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/netip"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tacit/config"
+	"tacit/internal/server"
+)
+
+func newServe() *cobra.Command {
+	var path string
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Resolve for clients",
+		Long: "Serve answers clients until it is told to end. Without a configuration it listens on 127.0.0.1 port 5335 over UDP\n" +
+			"and TCP, and resolves from the root down.\n\n" +
+			"SIGHUP reads the configuration again; if it has a mistake, what was running stays. SIGTERM and SIGINT stop\n" +
+			"listening, give clients that wait their answers for at most 5 seconds, and end tacit.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, path) },
+	}
+	addConfigFlag(c, &path)
+	return c
+}
+
+func serve(cmd *cobra.Command, path string) error {
+	c, err := load(path)
+	if err != nil {
+		return err
+	}
+	if err := server.Check(c); err != nil {
+		return &configError{err}
+	}
+	s, err := start(cmd, c, server.Env{})
+	if err != nil {
+		return err
+	}
+	writeWelcome(cmd.OutOrStdout(), s, c)
+	return runUntilSignal(cmd.Context(), s, c.File)
+}
+
+// start starts a server that logs to the standard error.
+func start(cmd *cobra.Command, c *config.Config, env server.Env) (*server.Server, error) {
+	env.Log, env.Level = server.NewLog(func(level slog.Leveler) slog.Handler {
+		return slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level})
+	})
+	s, err := server.New(cmd.Context(), c, env)
+	if err != nil {
+		return nil, fail(errors.New(server.Explain(err)))
+	}
+	return s, nil
+}
+
+// drainTime is how long a server may take to end.
+const drainTime = 5 * time.Second
+
+// runUntilSignal serves until a signal or the end of ctx. A second signal does not wait for the drain.
+func runUntilSignal(ctx context.Context, s *server.Server, path string) error {
+	reload, end := make(chan os.Signal, 1), make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	signal.Notify(end, syscall.SIGTERM, os.Interrupt)
+	defer signal.Stop(reload)
+	for {
+		select {
+		case <-reload:
+			_ = s.ReloadFile(ctx, path) // it has been logged
+			continue
+		case <-end:
+		case <-ctx.Done():
+		}
+		signal.Stop(end)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+		defer cancel()
+		_ = s.Shutdown(ctx) // clients that had to go without an answer are no failure of ours
+		return nil
+	}
+}
+
+func writeWelcome(w io.Writer, s *server.Server, c *config.Config) {
+	udp, tcp := s.Addrs()
+	source := "the built-in configuration"
+	if c.File != "" {
+		source = c.File
+	}
+	first := slices.Concat(udp, tcp)[0]
+	tool := firstTool()
+	at := askAt(first, tool)
+	_, _ = fmt.Fprintf(w, `tacit listens on %s, with %s.
+Try, in another terminal:
+    %s example.com
+    %s example.com MX +tcp
+    %s trace example.com
+Ctrl-C ends it.
+`, describeAddrs(udp, tcp), source, at, at, programName())
+}
+
+// describeAddrs lists addresses with their transports: 127.0.0.1:53 (UDP and TCP), [::1]:53 (TCP).
+func describeAddrs(udp, tcp []netip.AddrPort) string {
+	var parts []string
+	for _, a := range udp {
+		if slices.Contains(tcp, a) {
+			parts = append(parts, a.String()+" (UDP and TCP)")
+		} else {
+			parts = append(parts, a.String()+" (UDP)")
+		}
+	}
+	for _, a := range tcp {
+		if !slices.Contains(udp, a) {
+			parts = append(parts, a.String()+" (TCP)")
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+// askAt is how to ask a server at a listen address from this machine.
+func askAt(a netip.AddrPort, tool string) string {
+	host := a.Addr()
+	switch host {
+	case netip.IPv4Unspecified():
+		host = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	case netip.IPv6Unspecified():
+		host = netip.IPv6Loopback()
+	}
+	line := tool + " @" + host.String()
+	if a.Port() != 53 {
+		line += fmt.Sprintf(" -p %d", a.Port())
+	}
+	return line
+}

@@ -1,0 +1,132 @@
+package lab
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+	"strconv"
+)
+
+// A Lesson is one question to ask the tacit in front of the lab, and what comes of it. A test asks every one of them.
+type Lesson struct {
+	Shows   string
+	Name    string
+	Type    string
+	Class   string // empty: IN
+	Options string // of kdig and dig alike
+
+	// What is promised.
+	Rcode   string
+	Answer  []string // "TYPE data", in any order; several kB of data are only counted
+	Records int      // of the answer section
+	EDE     uint16   // 0: none
+	Stream  bool     // the client has to come back over TCP
+	Silent  bool     // no name server is asked
+}
+
+var lessons = []Lesson{
+	{
+		Shows: "A plain answer: the root, com and example.com are asked in turn, and each learns one label more.",
+		Name:  "www.example.com", Type: "A", Rcode: "NOERROR", Answer: []string{"A 192.0.2.80"},
+	},
+	{
+		Shows: "The same again comes from memory; the TTL counts down.",
+		Name:  "www.example.com", Type: "A", Rcode: "NOERROR", Answer: []string{"A 192.0.2.80"}, Silent: true,
+	},
+	{
+		Shows: "A CNAME that leads from com into example: what com's servers say of the target does not count, it is asked for again.",
+		Name:  "shop.example.com", Type: "A", Rcode: "NOERROR", Answer: []string{"CNAME www.store.example.", "A 203.0.113.80"},
+	},
+	{
+		Shows: "A DNAME: all of moved.example is now below example.org (RFC 6672).",
+		Name:  "library.moved.example", Type: "A", Rcode: "NOERROR",
+		Answer: []string{"DNAME example.org.", "CNAME library.example.org.", "A 198.51.100.81"},
+	},
+	{
+		Shows: "A wildcard (RFC 4592): any name there has this record.",
+		Name:  "anything.at.all.wild.example", Type: "TXT", Rcode: "NOERROR", Answer: []string{`TXT "whatever you ask for"`},
+	},
+	{
+		Shows: "A name that does not exist.",
+		Name:  "nowhere.example.com", Type: "A", Rcode: "NXDOMAIN",
+	},
+	{
+		Shows: "Nothing can exist below it, so this one costs no query at all (RFC 8020).",
+		Name:  "cellar.nowhere.example.com", Type: "AAAA", Rcode: "NXDOMAIN", Silent: true,
+	},
+	{
+		Shows: "A name that exists, but has no such type.",
+		Name:  "mail.example.com", Type: "AAAA", Rcode: "NOERROR",
+	},
+	{
+		Shows: "One of the two servers of this zone is lame and says REFUSED; the other one answers.",
+		Name:  "www.half.example", Type: "A", Rcode: "NOERROR", Answer: []string{"A 203.0.113.5"},
+	},
+	{
+		Shows: "A zone whose servers are known by name only: their address is looked up first.",
+		Name:  "www.glueless.example", Type: "A", Rcode: "NOERROR", Answer: []string{"A 203.0.113.8"},
+	},
+	{
+		Shows: "Two zone cuts below the TLD, and empty names on the way.",
+		Name:  "a.b.c.cellar.deep.example", Type: "A", Rcode: "NOERROR", Answer: []string{"A 203.0.113.7"},
+	},
+	{
+		Shows: "An answer of 4 kB does not fit a datagram: the client is told so and comes back over TCP.",
+		Name:  "big.example", Type: "TXT", Rcode: "NOERROR", Records: 20, Stream: true,
+	},
+	{
+		Shows: "A zone of which every server is lame: SERVFAIL, and an extended error that says why (RFC 8914).",
+		Name:  "www.broken.example", Type: "A", Options: "+edns", Rcode: "SERVFAIL", EDE: 22,
+	},
+	{
+		Shows: "A name of the local network (RFC 6762) does not leave the house, and no server learns of your printer.",
+		Name:  "printer.local", Type: "A", Options: "+edns", Rcode: "NXDOMAIN", Silent: true,
+	},
+	{
+		Shows: "Nobody is told which program this is.",
+		Name:  "version.bind", Type: "TXT", Class: "CH", Rcode: "REFUSED", Silent: true,
+	},
+	{
+		Shows: "A slow server; ask twice to see what remembering is good for.",
+		Name:  "www.slow.example", Type: "A", Rcode: "NOERROR", Answer: []string{"A 203.0.113.9"},
+	},
+}
+
+// Lessons returns what the lab has to show, in an order in which it works.
+func (l *Lab) Lessons() []Lesson { return lessons }
+
+// Command is the lesson as a line for a shell; tool is kdig or dig.
+func (x *Lesson) Command(tool string, at netip.AddrPort) string {
+	line := tool + " @" + at.Addr().String() + " -p " + strconv.Itoa(int(at.Port())) + " " + x.Name
+	if x.Class != "" {
+		line += " " + x.Class
+	}
+	line += " " + x.Type
+	if x.Options != "" {
+		line += " " + x.Options
+	}
+	return line
+}
+
+// WriteGuide writes the lines to copy and what they show. Program is how this program was called, and at is where
+// tacit listens.
+func (l *Lab) WriteGuide(w io.Writer, at netip.AddrPort, tool, program string) error {
+	_, err := fmt.Fprintf(w, "tacit listens on %v, in front of a small internet: root, three TLDs and a dozen zones, all in this process.\n"+
+		"Try these in another terminal, in this order; dig takes the same arguments as kdig. Ctrl-C ends the lab.\n", at)
+	for _, x := range lessons {
+		if err == nil {
+			_, err = fmt.Fprintf(w, "\n# %s\n%s\n", x.Shows, x.Command(tool, at))
+		}
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(w, "\n# Every step of a resolution: who was asked, and what each server learned.\n%s trace --lab www.example.com\n", program)
+	}
+	return err
+}
+
+// WriteRootLine writes how to ask the lab's own root server, which answers only when Listen succeeded.
+func (l *Lab) WriteRootLine(w io.Writer, tool string) error {
+	root := l.Root()
+	_, err := fmt.Fprintf(w, "\n# The lab's root server itself: a referral.\n%s @%v -p %d +norec www.example.com A\n", tool, root.Addr(), root.Port())
+	return err
+}

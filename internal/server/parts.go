@@ -1,0 +1,137 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"reflect"
+
+	"tacit/cache"
+	"tacit/config"
+	"tacit/internal/wire"
+	"tacit/policy"
+	"tacit/resolver"
+	"tacit/upstream"
+)
+
+// parts are what one configuration makes. A reload replaces them together.
+type parts struct {
+	config   *config.Config
+	client   *upstream.Client
+	resolver *resolver.Resolver
+	access   *policy.Access
+}
+
+func (p *parts) close() error {
+	p.resolver.Close()
+	return p.client.Close()
+}
+
+func (s *Server) build(c *config.Config, memory *cache.Cache) (*parts, error) {
+	return build(c, s.env, memory, s.memory)
+}
+
+// build makes parts; env has its defaults.
+func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream.Memory) (*parts, error) {
+	access, err := policy.NewAccess(policy.AccessOptions{Allow: c.Access.Allow, Refuse: c.Access.Refuse})
+	if err != nil {
+		return nil, err
+	}
+	hints, err := readHints(c.Recursion.RootHints)
+	if err != nil {
+		return nil, err
+	}
+	client := upstream.New(upstream.Options{
+		Network: env.Network, Memory: servers, Now: env.Now,
+		CaseRandomisationOff: !c.Recursion.CaseRandomisation,
+	})
+	return &parts{
+		config: c, client: client, access: access,
+		resolver: resolver.New(resolver.Options{
+			Exchanger: client, Memory: servers, Cache: remembered,
+			Rules: policy.NewSpecialUse(servedZones(c)), Hints: hints,
+			Port: c.Recursion.Port, NoIPv4: !c.Recursion.IPv4, NoIPv6: !c.Recursion.IPv6,
+			Minimise:              minimisations[c.Recursion.Minimisation],
+			AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
+			Forwards:              forwards(c), Stubs: stubs(c),
+			NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
+			Now: env.Now,
+		}),
+	}, nil
+}
+
+var minimisations = map[config.Minimisation]resolver.Minimisation{
+	config.Strict: resolver.Strict, config.Relaxed: resolver.Relaxed, config.Off: resolver.Off,
+}
+
+func newCache(c *config.Config) *cache.Cache {
+	return cache.New(cache.Options{
+		Size: c.Cache.Size, MinTTL: c.Cache.MinTTL, MaxTTL: c.Cache.MaxTTL, NoPrefetch: !c.Cache.Prefetch,
+	})
+}
+
+// learnsTheSame reports whether what one configuration has remembered is good for the other: resolver keeps what a stub or
+// forward says apart by the position of the zone among them.
+func learnsTheSame(a, b *config.Config) bool {
+	return a.Cache == b.Cache && a.Recursion.RootHints == b.Recursion.RootHints && a.Recursion.Port == b.Recursion.Port &&
+		reflect.DeepEqual(a.Forwards, b.Forwards) && reflect.DeepEqual(a.Stubs, b.Stubs)
+}
+
+// Check finds out what config cannot: whether the files that a configuration names are there and can be understood.
+func Check(c *config.Config) error {
+	_, err := readHints(c.Recursion.RootHints)
+	return err
+}
+
+// readHints returns nil for the built-in ones.
+func readHints(path string) ([]resolver.Hint, error) {
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("recursion.root_hints: %w", err)
+	}
+	hints, err := resolver.ParseHints(f)
+	if err = errors.Join(err, f.Close()); err != nil {
+		return nil, fmt.Errorf("recursion.root_hints: %s: %w", path, err)
+	}
+	return hints, nil
+}
+
+// servedZones are those in which a special-use name is the operator's own.
+func servedZones(c *config.Config) []wire.Name {
+	var zones []wire.Name
+	for _, f := range c.Forwards {
+		zones = append(zones, f.Zone)
+	}
+	for _, s := range c.Stubs {
+		zones = append(zones, s.Zone)
+	}
+	return zones
+}
+
+func forwards(c *config.Config) []resolver.Forward {
+	var list []resolver.Forward
+	for _, f := range c.Forwards {
+		list = append(list, resolver.Forward{Zone: f.Zone, Servers: servers(f.Upstreams), First: f.First})
+	}
+	return list
+}
+
+func stubs(c *config.Config) []resolver.Stub {
+	var list []resolver.Stub
+	for _, s := range c.Stubs {
+		list = append(list, resolver.Stub{Zone: s.Zone, Servers: servers(s.Servers)})
+	}
+	return list
+}
+
+func servers(addresses []netip.AddrPort) []upstream.Server {
+	var list []upstream.Server
+	for _, a := range addresses {
+		list = append(list, upstream.Server{Addr: a})
+	}
+	return list
+}

@@ -1,0 +1,271 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tacit/cache"
+	"tacit/config"
+	"tacit/internal/privacy"
+	"tacit/internal/wire"
+	"tacit/transports"
+	"tacit/upstream"
+)
+
+// A Server is a running tacit.
+type Server struct {
+	env     Env
+	memory  *upstream.Memory
+	current atomic.Pointer[parts]
+
+	mu        sync.Mutex // of all below: start, reload and shutdown exclude each other
+	cache     *cache.Cache
+	listeners map[endpoint]*transports.Server
+	retired   sync.WaitGroup // listeners and parts on their way out
+	stopping  chan struct{}
+	stopped   bool
+}
+
+// Env is all that tacit takes from its machine. The zero value of each field is the machine's own.
+type Env struct {
+	Now     func() time.Time
+	Network upstream.Network
+	Log     *slog.Logger   // nil: nothing is logged
+	Level   *slog.LevelVar // of Log; set from the configuration unless nil
+}
+
+func (e Env) withDefaults() Env {
+	if e.Now == nil {
+		e.Now = time.Now
+	}
+	e.Now = adjustClock(e.Now)
+	if e.Network == nil {
+		e.Network = upstream.System{}
+	}
+	if e.Log == nil {
+		e.Log = slog.New(slog.DiscardHandler)
+	}
+	return e
+}
+
+// An endpoint is where clients are listened to.
+type endpoint struct {
+	transport transports.Transport
+	addr      netip.AddrPort
+}
+
+func endpoints(c *config.Config) []endpoint {
+	var list []endpoint
+	for _, a := range c.Listen.UDP {
+		list = append(list, endpoint{transports.UDP, a})
+	}
+	for _, a := range c.Listen.TCP {
+		list = append(list, endpoint{transports.TCP, a})
+	}
+	return list
+}
+
+// New builds all parts and opens all sockets, and serves at once. The error is a *transports.ListenError when an address
+// cannot be had.
+func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
+	s := &Server{
+		env: env.withDefaults(), memory: upstream.NewMemory(upstream.MemoryOptions{}), cache: newCache(c),
+		listeners: map[endpoint]*transports.Server{}, stopping: make(chan struct{}),
+	}
+	p, err := s.build(c, s.cache)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := s.open(ctx, c)
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	s.current.Store(p)
+	s.serve(opened)
+	s.setLevel(c)
+	return s, nil
+}
+
+// Addrs returns the addresses on which clients are listened to over UDP and TCP.
+func (s *Server) Addrs() (udp, tcp []netip.AddrPort) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.listeners {
+		udp = append(udp, l.Addrs(transports.UDP)...)
+		tcp = append(tcp, l.Addrs(transports.TCP)...)
+	}
+	slices.SortFunc(udp, netip.AddrPort.Compare)
+	slices.SortFunc(tcp, netip.AddrPort.Compare)
+	return udp, tcp
+}
+
+// Reload replaces the configuration as a whole, or not at all. Listeners that stay are not touched, and what was
+// learned from other servers is kept as long as the new configuration would have learned the same.
+func (s *Server) Reload(ctx context.Context, c *config.Config) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return errStopped
+	}
+	old := s.current.Load()
+	memory := s.cache
+	if !learnsTheSame(old.config, c) {
+		memory = newCache(c)
+	}
+	p, err := s.build(c, memory)
+	if err != nil {
+		return err
+	}
+	opened, err := s.open(ctx, c)
+	if err != nil {
+		return errors.Join(err, p.close())
+	}
+	s.current.Store(p)
+	s.cache = memory
+	memory.Renew()
+	s.serve(opened)
+	s.retireListeners(ctx, endpoints(c))
+	s.retire(old)
+	s.setLevel(c)
+	return nil
+}
+
+var errStopped = errors.New("tacit is shutting down")
+
+// Shutdown stops listening, lets clients that wait have their answers for at most 5 s or until ctx is done, and ends
+// all parts.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopped {
+		return nil
+	}
+	s.stopped = true
+	results := make(chan error, len(s.listeners))
+	for _, l := range s.listeners {
+		go func() { results <- l.Shutdown(ctx) }()
+	}
+	var errs []error
+	for range s.listeners {
+		errs = append(errs, <-results)
+	}
+	close(s.stopping)
+	s.retired.Wait()
+	return errors.Join(append(errs, s.current.Load().close())...)
+}
+
+// open opens the listeners of c that are not open yet. When one fails, none of them stays open.
+func (s *Server) open(ctx context.Context, c *config.Config) (map[endpoint]*transports.Server, error) {
+	opened := map[endpoint]*transports.Server{}
+	for _, e := range endpoints(c) {
+		if s.listeners[e] != nil {
+			continue
+		}
+		o := transports.Options{Now: s.env.Now, Log: s.env.Log}
+		if e.transport == transports.UDP {
+			o.UDP = []netip.AddrPort{e.addr}
+		} else {
+			o.TCP = []netip.AddrPort{e.addr}
+		}
+		l, err := transports.Listen(ctx, o)
+		if isWithoutIPv6(e.addr, err) {
+			s.env.Log.Warn("no IPv6 here: listening on all IPv4 addresses only")
+			continue
+		}
+		if err != nil {
+			for _, l := range opened {
+				_ = l.Shutdown(ctx) // has no clients yet
+			}
+			return nil, err
+		}
+		opened[e] = l
+	}
+	return opened, nil
+}
+
+// isWithoutIPv6 recognises the IPv6 half of a port that was given alone on a machine that has no IPv6.
+func isWithoutIPv6(a netip.AddrPort, err error) bool {
+	return a.Addr() == netip.IPv6Unspecified() && isNoFamily(err)
+}
+
+func (s *Server) serve(opened map[endpoint]*transports.Server) {
+	maps.Copy(s.listeners, opened)
+	for _, l := range opened {
+		s.retired.Go(func() {
+			if err := l.Serve(s, s); err != nil {
+				s.env.Log.Error("a listener has stopped", "error", err)
+			}
+		})
+	}
+}
+
+// retireListeners closes those that are not wanted any more, in the background.
+func (s *Server) retireListeners(ctx context.Context, wanted []endpoint) {
+	ctx = context.WithoutCancel(ctx)
+	for e, l := range s.listeners {
+		if slices.Contains(wanted, e) {
+			continue
+		}
+		delete(s.listeners, e)
+		s.retired.Go(func() {
+			if err := l.Shutdown(ctx); err != nil {
+				s.env.Log.Warn("a listener was closed while clients were waiting")
+			}
+		})
+	}
+}
+
+// retire closes parts once the resolutions that they have begun must be over.
+func (s *Server) retire(p *parts) {
+	s.retired.Go(func() {
+		end := time.NewTimer(retireAfter)
+		defer end.Stop()
+		select {
+		case <-end.C:
+		case <-s.stopping:
+		}
+		_ = p.close() // nobody waits for it any more
+	})
+}
+
+// retireAfter is longer than any client waits.
+const retireAfter = 30 * time.Second
+
+func (s *Server) setLevel(c *config.Config) {
+	if s.env.Level != nil {
+		s.env.Level.Set(c.Log.Level)
+	}
+}
+
+var (
+	_ transports.Responder = (*Server)(nil)
+	_ transports.Admitter  = (*Server)(nil)
+)
+
+// Recall asks the resolver of the current configuration.
+func (s *Server) Recall(dst []byte, q *wire.Query, now time.Time) (wire.Answer, bool) {
+	return s.current.Load().resolver.Recall(dst, q, now)
+}
+
+// Resolve asks the resolver of the current configuration.
+func (s *Server) Resolve(ctx context.Context, q wire.Question) wire.Answer {
+	return s.current.Load().resolver.Resolve(ctx, q)
+}
+
+// Admit asks the access list of the current configuration.
+func (s *Server) Admit(addr netip.Addr, now time.Time) (wire.View, bool) {
+	return s.current.Load().access.Admit(addr, now)
+}
+
+// NewLog returns a logger whose lines hold nothing of clients and names, and its level.
+func NewLog(next func(slog.Leveler) slog.Handler) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
+	return slog.New(privacy.NewHandler(next(level))), level
+}
