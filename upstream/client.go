@@ -1,0 +1,293 @@
+package upstream
+
+import (
+	"context"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"tacit/internal/wire"
+	"tacit/internal/work"
+)
+
+// A Client carries questions to servers. It is safe for concurrent use.
+type Client struct {
+	network   Network
+	memory    *Memory
+	now       func() time.Time
+	mixedCase bool
+	cookies   cookies
+	pool      *pool
+}
+
+// Options say how a Client works. The zero value of each field is its default.
+type Options struct {
+	// Network carries the packets. Nil: the operating system's, System.
+	Network Network
+	// Memory is shared with the choice of servers. Nil: a memory of its own.
+	Memory *Memory
+	// Now tells the time by which the memory ages. Nil: time.Now.
+	Now func() time.Time
+	// CaseRandomisationOff sends names in lower case instead of in random letter case (0x20).
+	CaseRandomisationOff bool
+	// Connections is how many TCP connections are open at once. 0: 256.
+	Connections int
+}
+
+// A Network is where packets travel: the operating system's, or a test's.
+type Network interface {
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+	ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error)
+}
+
+// A Server is one address at which questions are answered.
+type Server struct {
+	Addr      netip.AddrPort
+	Recursive bool // it is asked to recurse: RD=1
+}
+
+// A Reply is what a server said. Msg.Question is always the question that was asked; names are in the letter case in
+// which they came, which may be random.
+type Reply struct {
+	Msg       *dns.Msg
+	RTT       time.Duration // of the query that brought this reply, without the set-up of a connection
+	Transport Transport
+}
+
+// A Transport is a way in which messages travel.
+type Transport uint8
+
+// Transports.
+const (
+	UDP Transport = iota
+	TCP
+)
+
+var transportNames = [...]string{UDP: "UDP", TCP: "TCP"}
+
+func (t Transport) String() string { return transportNames[t] }
+
+// New returns a Client. Close it when it is no longer needed.
+func New(o Options) *Client {
+	if o.Network == nil {
+		o.Network = System{}
+	}
+	if o.Memory == nil {
+		o.Memory = NewMemory(MemoryOptions{})
+	}
+	if o.Now == nil {
+		o.Now = time.Now //nolint:forbidigo // the default; the server gives its own clock
+	}
+	if o.Connections <= 0 {
+		o.Connections = 256
+	}
+	return &Client{
+		network:   o.Network,
+		memory:    o.Memory,
+		now:       o.Now,
+		mixedCase: !o.CaseRandomisationOff,
+		pool:      newPool(o.Network, o.Connections, o.Now),
+	}
+}
+
+// Exchange asks s the question q, once as seen by the caller: over UDP with a time-out from memory, then, where what
+// came back demands it, again over TCP, without EDNS or with another cookie. Only Name and Type of q are looked at.
+// Each packet and each TCP connection is paid from w. An error is always an *Error.
+func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *work.Budget) (Reply, error) {
+	m := c.memory.begin(s, c.now())
+	x := &exchange{Client: c, server: s, question: q, budget: w, plain: m.plain, timeout: m.timeout}
+	x.trial = !m.stream && m.trial && w != nil && w.Spent(work.Connect) < maxTrialConnects
+	if m.stream || x.trial {
+		x.transport, x.streamed = TCP, true
+	}
+	return x.run(ctx)
+}
+
+// maxTrialConnects leaves half of the connections of a question for where it is known that TCP is needed.
+const maxTrialConnects = 3
+
+// Close closes the connections that are kept and waits until nothing of them is left. From now on exchanges that
+// need TCP fail.
+func (c *Client) Close() error {
+	c.pool.close()
+	return nil
+}
+
+// An exchange is one question on its way to one server, in as many steps as its replies demand.
+type exchange struct {
+	*Client
+	server   Server
+	question wire.Question
+	budget   *work.Budget
+	timeout  time.Duration // over UDP
+
+	transport  Transport // of the next step
+	streamed   bool      // it was TCP from the start
+	trial      bool      // ... to see whether TCP works where UDP has not
+	plain      bool      // the next step goes without EDNS
+	badCookies int       // how often the server refused the cookie
+	downgraded bool      // EDNS was refused in this exchange
+	refusal    Reply     // how; the answer if asking without brings none
+}
+
+// A verdict is what a step showed.
+type verdict uint8
+
+const (
+	answered      verdict = iota
+	incomplete            // TC: the rest is to be had over TCP
+	suspect               // somebody may be forging replies: ask where that is harder
+	unreadable            // a reply to this query that cannot be unpacked
+	ednsRefused           // FORMERR, NOTIMP or BADVERS to a query with an OPT record
+	cookieRefused         // BADCOOKIE
+)
+
+// maxBadCookies is how often BADCOOKIE is met with another cookie before the transport changes (RFC 7873 section 5.3;
+// without a limit it is a loop, CVE-2026-5950).
+const maxBadCookies = 2
+
+func (x *exchange) run(ctx context.Context) (Reply, error) {
+	for {
+		reply, v, err := x.step(ctx)
+		if err == nil && v == answered {
+			return x.settle(reply), nil
+		}
+		if err == nil {
+			err = x.adapt(reply, v)
+		}
+		if err != nil {
+			return x.fail(ctx, err)
+		}
+	}
+}
+
+func (x *exchange) step(ctx context.Context) (Reply, verdict, error) {
+	if x.transport == TCP {
+		return x.overTCP(ctx)
+	}
+	return x.overUDP(ctx)
+}
+
+// adapt decides how the next step differs from the last one, or that there is none. Each change is made once, so the steps
+// come to an end: TCP is never left, EDNS never taken up again, cookies are counted.
+func (x *exchange) adapt(reply Reply, v verdict) error {
+	switch v {
+	case ednsRefused:
+		x.refusal, x.plain, x.downgraded = reply, true, true
+		return nil
+	case cookieRefused:
+		if x.badCookies++; x.badCookies < maxBadCookies {
+			return nil
+		}
+		if x.transport == TCP {
+			return &Error{Outcome: BadCookies}
+		}
+	case answered, incomplete, suspect, unreadable:
+		if x.transport == TCP {
+			return &Error{Outcome: Malformed}
+		}
+	}
+	x.transport = TCP
+	return nil
+}
+
+// settle draws the lesson from an answer about the server.
+func (x *exchange) settle(reply Reply) Reply {
+	switch {
+	case x.downgraded && !refusesEDNS(reply.Msg.Rcode):
+		x.memory.refusedEDNS(x.server, x.now())
+	case !x.plain:
+		x.memory.understoodEDNS(x.server)
+	}
+	if x.trial {
+		x.memory.onlyTCP(x.server, x.now())
+	}
+	return reply
+}
+
+// fail ends an exchange without an answer. A refusal of EDNS is a reply all the same, if a poor one.
+func (x *exchange) fail(ctx context.Context, err error) (Reply, error) {
+	e := failure(ctx, err)
+	if x.refusal.Msg != nil && e.Outcome != Cancelled {
+		return x.refusal, nil
+	}
+	return Reply{}, e
+}
+
+// blame tells the memory that a query sent at sent brought nothing. Failures over TCP that a forger, or a reply over
+// UDP, led to say nothing about the server's being alive.
+func (x *exchange) blame(ctx context.Context, err error, sent time.Time) {
+	if x.transport == TCP && !x.streamed {
+		return
+	}
+	switch failure(ctx, err).Outcome {
+	case Timeout, Refused, Unreachable:
+		x.memory.failed(x.server, sent, x.now())
+	case Malformed, BadCookies, Budget, Cancelled, Local:
+	}
+}
+
+func (x *exchange) spendQuery() error { return x.budget.Spend(work.UpstreamQuery, 1) }
+
+// form says what the next query is made of, seen from the local address.
+func (x *exchange) form(local netip.Addr) form {
+	f := form{recurse: x.server.Recursive, plain: x.plain, mixed: x.mixedCase && x.transport == UDP}
+	if !f.plain {
+		f.cookie = x.cookies.of(x.server.Addr.Addr(), local, x.now())
+		f.returned, f.expected = x.memory.cookieOf(x.server, f.cookie)
+	}
+	return f
+}
+
+// accept judges an unpacked reply to q, which took rtt.
+func (x *exchange) accept(q *query, msg *dns.Msg, rtt time.Duration) (Reply, verdict, error) {
+	if !x.checkCookie(q, msg) {
+		return Reply{}, suspect, nil
+	}
+	x.memory.replied(x.server, rtt, x.now())
+	msg.Question = []dns.Question{{Name: x.question.Name.Reveal(), Qtype: uint16(x.question.Type), Qclass: dns.ClassINET}}
+	reply := Reply{Msg: msg, RTT: rtt, Transport: x.transport}
+	switch {
+	case q.form.plain:
+		return reply, answered, nil
+	case msg.Rcode == int(wire.BadCookie):
+		return reply, cookieRefused, nil
+	case refusesEDNS(msg.Rcode):
+		return reply, ednsRefused, nil
+	}
+	return reply, answered, nil
+}
+
+// checkCookie keeps the server cookie of a reply and reports whether the reply may be believed. A server that has
+// returned cookies before must do so again (RFC 7873 section 5.3), except over TCP: there its leaving them out is
+// its own doing, and the end of the expectation.
+func (x *exchange) checkCookie(q *query, msg *dns.Msg) bool {
+	if q.form.plain {
+		return true
+	}
+	crumb, returned := readCookie(msg, q.form.cookie)
+	if crumb == rightCookie {
+		if returned != nil {
+			x.memory.keepCookie(x.server, q.form.cookie, returned)
+		}
+		return true
+	}
+	if x.transport == TCP {
+		x.memory.forgetCookie(x.server)
+		return true
+	}
+	return crumb == noCookie && !q.form.expected
+}
+
+// localAddr returns the address that conn is bound to, the zero Addr if the network does not say.
+func localAddr(conn net.Conn) netip.Addr {
+	switch a := conn.LocalAddr().(type) {
+	case *net.UDPAddr:
+		return a.AddrPort().Addr().Unmap().WithZone("")
+	case *net.TCPAddr:
+		return a.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}

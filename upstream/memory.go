@@ -1,0 +1,309 @@
+package upstream
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	lru "github.com/hashicorp/golang-lru/v2"
+
+	"tacit/internal/wire"
+)
+
+// A Memory is what is known of servers, by their addresses: how fast they answer, what they do not understand, for
+// which zones they are lame. It is bounded, never written anywhere, and knows nothing of clients. It is safe for
+// concurrent use.
+type Memory struct {
+	mu       sync.Mutex
+	servers  *lru.TwoQueueCache[netip.AddrPort, *record]
+	lame     *lru.TwoQueueCache[lameness, time.Time]
+	families [2]family
+}
+
+// MemoryOptions bound a Memory.
+type MemoryOptions struct {
+	// Servers is how many servers are remembered, and how many lame delegations. 0: 20,000.
+	Servers int
+}
+
+type lameness struct {
+	server netip.AddrPort
+	zone   wire.Name
+}
+
+// NewMemory returns an empty Memory.
+func NewMemory(o MemoryOptions) *Memory {
+	if o.Servers <= 0 {
+		o.Servers = 20_000
+	}
+	return &Memory{servers: twoQueues[netip.AddrPort, *record](o.Servers), lame: twoQueues[lameness, time.Time](o.Servers)}
+}
+
+func twoQueues[K comparable, V any](size int) *lru.TwoQueueCache[K, V] {
+	cache, err := lru.New2Q[K, V](size)
+	if err != nil {
+		panic(err) // only for a size below 1
+	}
+	return cache
+}
+
+// Time-outs over UDP.
+const (
+	// firstTimeout is for a server of which nothing is known: it covers nearly every path on earth, and another
+	// server can be asked soon enough.
+	firstTimeout = 400 * time.Millisecond
+	// minTimeout keeps jitter from being taken for loss: a query that is repeated too early costs packets and
+	// loses the answer that was under way. It is the least retransmission time-out of Linux's TCP; RFC 6298
+	// section 2.4 would have 1 s, but there another server is not at hand.
+	minTimeout = 200 * time.Millisecond
+	maxTimeout = 3 * time.Second
+)
+
+// Penalties of servers that do not answer.
+const (
+	deadAfter    = 4 // consecutive failures
+	firstPenalty = time.Minute
+	maxPenalty   = 15 * time.Minute
+)
+
+// How long other things are remembered.
+const (
+	lameFor  = 15 * time.Minute
+	plainFor = 15 * time.Minute
+	caseFor  = 24 * time.Hour
+	mutedFor = 5 * time.Minute
+)
+
+const (
+	maxEDNSFailures   = 2
+	maxCaseMismatches = 3
+	// tryTCPAfter is after how many failures in a row one attempt goes over TCP: some servers' firewalls let nothing
+	// else through.
+	tryTCPAfter = 2
+)
+
+// A record is what is known of one server.
+type record struct {
+	srtt, rttvar           time.Duration // RFC 6298 section 2; zero until measured
+	failures               int           // consecutive
+	lastReply, lastFailure time.Time
+
+	penalty    time.Duration // zero: alive
+	deadUntil  time.Time
+	probeUntil time.Time // a query is under way to see whether it still is
+
+	ednsFailures   int
+	plainUntil     time.Time // without EDNS until then
+	caseMismatches int
+	streamUntil    time.Time // over TCP until then: letter case lost, or UDP muted
+
+	cookie   cookie // the client cookie that returned belongs to
+	returned []byte // its last server cookie
+	cookies  bool   // it has been seen to return cookies
+}
+
+// A State is what is known of one server at one time.
+type State struct {
+	Known    bool          // a round trip has been measured
+	SRTT     time.Duration // smoothed round-trip time; 0 unless Known
+	Timeouts int           // consecutive time-outs and refusals since the last reply
+	Dead     bool          // too many: to be asked only when all others are dead, too
+	Probe    bool          // was dead, and is due for one query that shows whether it still is
+}
+
+// State returns what is known of s.
+func (m *Memory) State(s Server, now time.Time) State {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.servers.Peek(s.Addr)
+	if !ok {
+		return State{}
+	}
+	penal := r.penalty > 0
+	dead := penal && (now.Before(r.deadUntil) || now.Before(r.probeUntil))
+	return State{Known: r.srtt > 0, SRTT: r.srtt, Timeouts: r.failures, Dead: dead, Probe: penal && !dead}
+}
+
+// Timeout returns how long a reply of s over UDP is waited for: the smoothed round-trip time and four times its
+// variation (RFC 6298 section 2), doubled with each consecutive failure (section 5.5).
+func (m *Memory) Timeout(s Server, _ time.Time) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if r, ok := m.servers.Peek(s.Addr); ok {
+		return r.timeout()
+	}
+	return firstTimeout
+}
+
+func (r *record) timeout() time.Duration {
+	d := firstTimeout
+	if r.srtt > 0 {
+		d = max(r.srtt+4*r.rttvar, minTimeout)
+	}
+	for range min(r.failures, 4) {
+		d *= 2
+	}
+	return min(d, maxTimeout)
+}
+
+// MarkLame remembers for 15 minutes that s does not serve zone, though it is delegated to it.
+func (m *Memory) MarkLame(s Server, zone wire.Name, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lame.Add(lameness{s.Addr, zone}, now.Add(lameFor))
+}
+
+// Lame reports whether s is known not to serve zone.
+func (m *Memory) Lame(s Server, zone wire.Name, now time.Time) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	until, ok := m.lame.Get(lameness{s.Addr, zone})
+	return ok && now.Before(until)
+}
+
+// at returns the record of s, made if need be. m.mu is held.
+func (m *Memory) at(s Server) *record {
+	r, ok := m.servers.Get(s.Addr)
+	if !ok {
+		r = new(record)
+		m.servers.Add(s.Addr, r)
+	}
+	return r
+}
+
+// A manner is how a server is to be asked, from experience.
+type manner struct {
+	plain   bool // without EDNS
+	stream  bool // over TCP
+	trial   bool // over TCP might work where UDP has not lately
+	timeout time.Duration
+}
+
+// begin is called before s is asked.
+func (m *Memory) begin(s Server, now time.Time) manner {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.at(s)
+	timeout := r.timeout()
+	if r.penalty > 0 && !now.Before(r.deadUntil) {
+		r.probeUntil = now.Add(timeout)
+	}
+	return manner{
+		plain: now.Before(r.plainUntil), stream: now.Before(r.streamUntil),
+		trial: r.failures == tryTCPAfter, timeout: timeout,
+	}
+}
+
+// replied is called with each reply of s that was accepted.
+func (m *Memory) replied(s Server, rtt time.Duration, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.at(s)
+	rtt = max(rtt, 1)
+	if r.srtt == 0 {
+		r.srtt, r.rttvar = rtt, rtt/2
+	} else {
+		r.rttvar += ((r.srtt - rtt).Abs() - r.rttvar) / 4
+		r.srtt += (rtt - r.srtt) / 8
+	}
+	r.failures, r.penalty, r.lastReply = 0, 0, now
+	m.families[familyOf(s)].replied(now)
+}
+
+// failed is called when s was asked at sent and gave no reply.
+func (m *Memory) failed(s Server, sent, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.families[familyOf(s)].failed(s.Addr.Addr(), sent)
+	m.at(s).failed(sent, now)
+}
+
+// failed counts a failure. Of queries that were under way together, one counts: else a single burst of loss would kill
+// a server. Those asked before its last reply do not count at all.
+func (r *record) failed(sent, now time.Time) {
+	if sent.Before(r.lastFailure) || sent.Before(r.lastReply) {
+		return
+	}
+	r.failures, r.lastFailure = r.failures+1, now
+	switch {
+	case r.failures < deadAfter:
+	case r.penalty == 0:
+		r.penalty, r.deadUntil = firstPenalty, now.Add(firstPenalty)
+	case !now.Before(r.deadUntil): // the probe
+		r.penalty = min(2*r.penalty, maxPenalty)
+		r.deadUntil = now.Add(r.penalty)
+	}
+}
+
+// keptCase is called with every reply to a name in mixed case.
+func (m *Memory) keptCase(s Server) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at(s).caseMismatches = 0
+}
+
+// lostCase is called when the letter case of a question did not come back. After three times in a row the server is
+// asked over TCP only; over UDP a mismatch is never accepted.
+func (m *Memory) lostCase(s Server, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.at(s)
+	if r.caseMismatches++; r.caseMismatches >= maxCaseMismatches {
+		r.caseMismatches, r.streamUntil = 0, now.Add(caseFor)
+	}
+}
+
+// onlyTCP is called when TCP brought a reply where UDP had brought none several times.
+func (m *Memory) onlyTCP(s Server, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.at(s)
+	if until := now.Add(mutedFor); until.After(r.streamUntil) {
+		r.streamUntil = until
+	}
+}
+
+// understoodEDNS is called when a query with an OPT record got a reply that does not complain about it.
+func (m *Memory) understoodEDNS(s Server) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.at(s).ednsFailures = 0
+}
+
+// refusedEDNS is called when a query got an answer after it had been refused with an OPT record. One such failure may be
+// chance; two in a row are remembered.
+func (m *Memory) refusedEDNS(s Server, now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.at(s)
+	if r.ednsFailures++; r.ednsFailures >= maxEDNSFailures {
+		r.ednsFailures, r.plainUntil = 0, now.Add(plainFor)
+	}
+}
+
+// cookieOf returns the server cookie that belongs to the client cookie c, and whether s returns cookies at all.
+func (m *Memory) cookieOf(s Server, c cookie) (returned []byte, expected bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.at(s)
+	if r.cookie == c {
+		returned = r.returned
+	}
+	return returned, r.cookies
+}
+
+// keepCookie is called with each server cookie.
+func (m *Memory) keepCookie(s Server, c cookie, returned []byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.at(s)
+	r.cookie, r.returned, r.cookies = c, returned, true
+}
+
+// forgetCookie is called when s has left cookies out over TCP, where nobody can have done it for s.
+func (m *Memory) forgetCookie(s Server) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.at(s)
+	r.returned, r.cookies = nil, false
+}

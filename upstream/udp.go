@@ -1,0 +1,107 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"net"
+	"syscall"
+	"time"
+)
+
+// overUDP sends one query from a socket that exists for it alone, and listens for the server's time-out.
+func (x *exchange) overUDP(ctx context.Context) (Reply, verdict, error) {
+	attempt, cancel := context.WithTimeout(ctx, x.timeout)
+	defer cancel()
+	sent := x.now()
+	conn, err := x.network.DialContext(attempt, "udp", x.server.Addr.String())
+	if err != nil {
+		x.blameRoute(ctx, err, sent)
+		return Reply{}, 0, err
+	}
+	defer func() { _ = conn.Close() }()
+	defer context.AfterFunc(attempt, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })() // wakes the reader
+
+	q := newQuery(x.question, x.form(localAddr(conn)))
+	if err := x.spendQuery(); err != nil {
+		return Reply{}, 0, err
+	}
+	sent = x.now()
+	if _, err := conn.Write(q.msg); err != nil {
+		x.blame(ctx, err, sent)
+		return Reply{}, 0, err
+	}
+	return x.listen(ctx, conn, &q, sent)
+}
+
+// listen reads until a reply decides the step or the time is up. Anything that is not a reply to q neither ends the wait
+// nor speaks against the server: it need not come from there (RFC 5452 section 9.1; TuDoor, CVE-2023-26437). What came
+// with the right ID and still could not be used decides only when nothing better has come in time.
+func (x *exchange) listen(ctx context.Context, conn net.Conn, q *query, sent time.Time) (Reply, verdict, error) {
+	hint := answered // none
+	buf := make([]byte, q.limit+1)
+	for {
+		n, err := conn.Read(buf)
+		if err != nil {
+			if hint != answered && failure(ctx, err).Outcome == Timeout {
+				return Reply{}, hint, nil
+			}
+			x.blame(ctx, err, sent)
+			return Reply{}, 0, err
+		}
+		switch q.inspect(buf[:n]) {
+		case foreign:
+		case wrongID:
+			return Reply{}, suspect, nil
+		case wrongCase:
+			x.memory.lostCase(x.server, x.now())
+			return Reply{}, suspect, nil
+		case bare:
+			hint = q.readBare(buf[:n])
+		case matching:
+			if reply, v, ok := x.read(q, buf[:n], sent); ok {
+				return reply, v, nil
+			}
+			hint = unreadable
+		}
+	}
+}
+
+// blameRoute is for sockets that could not be connected. That sends no packet, so it is this machine's word alone:
+// over TCP a router far away could have said it.
+func (x *exchange) blameRoute(ctx context.Context, err error, sent time.Time) {
+	var number syscall.Errno
+	if ctx.Err() == nil && errors.As(err, &number) && familyTrouble(number) {
+		x.memory.noRoute(x.server, x.now())
+		return
+	}
+	x.blame(ctx, err, sent)
+}
+
+// readBare says what an error without a question calls for: some servers answer so what they cannot parse.
+func (q *query) readBare(datagram []byte) verdict {
+	if !q.form.plain && refusesEDNS(int(datagram[3]&0xf)) {
+		return ednsRefused
+	}
+	return unreadable
+}
+
+// read takes a datagram whose ID and question are right.
+func (x *exchange) read(q *query, datagram []byte, sent time.Time) (r Reply, v verdict, ok bool) {
+	if len(datagram) > q.limit {
+		return r, v, false // longer than was asked for: this server would not send it
+	}
+	if q.form.mixed {
+		x.memory.keptCase(x.server)
+	}
+	rtt := x.now().Sub(sent)
+	if truncated(datagram) {
+		x.memory.replied(x.server, rtt, x.now())
+		return r, incomplete, true
+	}
+	msg, ok := q.unpack(datagram)
+	if !ok {
+		return r, v, false
+	}
+	r, v, _ = x.accept(q, msg, rtt)
+	return r, v, true
+}
