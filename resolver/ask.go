@@ -82,16 +82,17 @@ func whenNone(candidate *candidate, cause error) error {
 // askOne asks one server and judges its reply. The error says why the server was of no use.
 func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *candidate, name wire.Name, kind wire.Type) (judgement, error) {
 	choice.sent++
-	to.tries++
 	q := wire.Question{Name: name, Type: kind, Class: wire.ClassIN, DO: true}
-	reply, err := s.exchange(ctx, c.zone, to.server, q)
-	if err != nil {
-		err = s.blame(ctx, to, err)
-		s.traceAsked(c, to, q, reply, "no reply", err)
+	e := s.exchange(ctx, c.zone, to.server, q)
+	to = choice.candidateAt(e.server)
+	to.tries++
+	if e.err != nil {
+		err := s.blame(ctx, to, e.err)
+		s.traceAsked(c, to, q, e.reply, "no reply", err)
 		return judgement{}, err
 	}
-	j := s.judge(c, reply, q)
-	s.traceAsked(c, to, q, reply, j.outcome.String(), nil)
+	j := s.judge(c, e, q)
+	s.traceAsked(c, to, q, e.reply, j.outcome.String(), nil)
 	if !j.usable() || j.doubtful {
 		to.spent = true
 	}
@@ -108,13 +109,12 @@ func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *
 	}
 }
 
-// judge scrubs and classifies a reply.
-func (s *resolution) judge(c *cut, reply upstream.Reply, q wire.Question) judgement {
-	r, ok := scrub(reply.Msg, q, c.zone)
-	if !ok {
+// judge classifies what is left of a reply.
+func (s *resolution) judge(c *cut, e *exchange, q wire.Question) judgement {
+	if !e.sound {
 		return judgement{outcome: malformed}
 	}
-	j := classify(&r, q.Name, q.Type, c.zone)
+	j := classify(&e.response, q.Name, q.Type, c.zone)
 	if c.forward {
 		j.acceptForwarded()
 	}

@@ -66,9 +66,10 @@ func TestAliasLoop(t *testing.T) {
 	play(t, func(s *script) {
 		s.Zone("a.example.", "www CNAME www.b.example.")
 		s.Zone("b.example.", "www CNAME www.a.example.")
-		s.want("www.a.example.", "A", "SERVFAIL")
+		const round = "SERVFAIL www.a.example. CNAME www.b.example.; www.b.example. CNAME www.a.example."
+		s.want("www.a.example.", "A", round)
 		s.Reset()
-		s.want("www.a.example.", "A", "SERVFAIL")
+		s.want("www.a.example.", "A", round)
 		if got := s.Seen(); len(got) > 0 {
 			t.Errorf("the loop cost %d packets again", len(got))
 		}

@@ -159,10 +159,18 @@ func (j *judgement) acceptForwarded() {
 
 // stopAt ends the aliases before the first name that somebody else is to be asked about.
 func (j *judgement) stopAt(foreign func(wire.Name) bool) {
-	for i, set := range j.records {
-		if i > 0 && foreign(set.Name) {
-			j.records, j.target, j.outcome, j.soa = j.records[:i], set.Name, alias, nil
+	for i := range j.records {
+		name := j.records[i].Name
+		if j.records[i].Type == wire.TypeDNAME && i+1 < len(j.records) {
+			name = j.records[i+1].Name // a DNAME speaks for a name below its own
+		}
+		if i > 0 && foreign(name) {
+			j.records, j.target, j.outcome, j.soa = j.records[:i], name, alias, nil
 			return
 		}
+	}
+	denied := j.outcome == noData || j.outcome == noName
+	if denied && len(j.records) > 0 && foreign(j.target) {
+		j.outcome, j.soa = alias, nil
 	}
 }

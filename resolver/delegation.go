@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tacit/cache"
@@ -41,6 +42,8 @@ func (s *resolution) startingCut(ctx context.Context, name wire.Name, kind wire.
 	switch {
 	case routed && (!known || configured.zone.Labels() >= d.Zone.Labels()):
 		return configured, nil
+	case known && d.Zone.IsRoot(): // its lease says when to prime again; nobody has granted it
+		return cut{zone: d.Zone, servers: d.Servers}, nil
 	case known:
 		return cut{zone: d.Zone, lease: d.Lease, servers: d.Servers, partition: d.Partition}, nil
 	default:
@@ -85,6 +88,17 @@ func publicOnly(addresses []netip.Addr) []netip.Addr {
 }
 
 func isPublic(a netip.Addr) bool {
-	a = a.Unmap()
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !(a.Is4() && a.As4()[0] == 0)
+	if !a.IsGlobalUnicast() || a.IsPrivate() {
+		return false
+	}
+	return !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// special are the blocks of the IANA special-purpose registries that packages net and netip do not know, and in which a name server may
+// stand near the operator or nowhere. Documentation addresses do no harm.
+var special = []netip.Prefix{
+	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
+	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
+	netip.MustParsePrefix("::ffff:0:0/96"), netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"),
+	netip.MustParsePrefix("100::/64"),
 }

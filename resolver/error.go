@@ -81,9 +81,19 @@ func ofQuestion(err error) bool {
 	return errors.As(err, &exceeded) || errors.Is(err, errTime)
 }
 
-// ofName reports whether a failure says something about the name itself, whoever asks for it.
-func ofName(err error) bool {
-	return err != nil && !final(err) && !errors.Is(err, errDepth)
+// ofName reports whether a failure says something about the name itself, whoever asks for it. How deep a look-up may lead, and whether it
+// leads in a circle, depends on where it started, if that was not here.
+func (s *resolution) ofName(err error) bool {
+	switch {
+	case final(err):
+		return false
+	case errors.Is(err, errDepth):
+		return s.depth == 0
+	case errors.Is(err, errCyclic):
+		return s.depth <= 1 // the one server name that is being looked up is the one looked up here
+	default:
+		return true
+	}
 }
 
 // firstCode returns the code of the first of several errors.

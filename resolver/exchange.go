@@ -18,35 +18,50 @@ type exchanges struct {
 }
 
 type exchangeKey struct {
-	zone wire.Name
+	zone      wire.Name
+	recursive bool // a forwarder's word is not that of the zone's own servers
 	key
 }
 
+// An exchange is shared by all who wait for it, so nothing in it is written to once done is closed.
 type exchange struct {
-	done  chan struct{} // closed when reply and err are there
-	reply upstream.Reply
-	err   error
+	done     chan struct{}
+	server   upstream.Server // that was asked: the praise and the blame are its alone
+	reply    upstream.Reply
+	response response // what is left of the reply
+	sound    bool     // ... if it can be used at all
+	err      error
 }
 
 // exchange asks server, or waits for the reply to the same question that is on its way already.
-func (s *resolution) exchange(ctx context.Context, zone wire.Name, server upstream.Server, q wire.Question) (upstream.Reply, error) {
-	k := exchangeKey{zone, key{q.Name, q.Type}}
+func (s *resolution) exchange(ctx context.Context, zone wire.Name, server upstream.Server, q wire.Question) *exchange {
+	k := exchangeKey{zone, server.Recursive, key{q.Name, q.Type}}
 	for {
 		e, mine := s.exchanges.join(k)
 		if mine {
-			e.reply, e.err = s.exchanger.Exchange(ctx, server, q, s.budget)
-			s.exchanges.leave(k, e)
-			return e.reply, e.err
+			s.carry(ctx, k, e, server, q)
+			return e
 		}
 		select {
 		case <-e.done:
 			if !personal(e.err) {
-				return e.reply, e.err
+				return e
 			}
 		case <-ctx.Done():
-			return upstream.Reply{}, ctx.Err()
+			return &exchange{server: server, err: ctx.Err()}
 		}
 	}
+}
+
+// carry asks server on behalf of all who wait for e. They are let go even if it panics.
+func (s *resolution) carry(ctx context.Context, k exchangeKey, e *exchange, server upstream.Server, q wire.Question) {
+	defer s.exchanges.leave(k, e)
+	e.server, e.err = server, &upstream.Error{Outcome: upstream.Cancelled}
+	reply, err := s.exchanger.Exchange(ctx, server, q, s.budget)
+	if err == nil {
+		e.response, e.sound = scrub(reply.Msg, q, k.zone)
+	}
+	e.reply, e.err = reply, err
 }
 
 // personal reports whether an error concerns only the resolution that it came to: its time or its budget.

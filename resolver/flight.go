@@ -13,7 +13,7 @@ import (
 // nobody who waits for it: it goes on when they leave, and its end is remembered for the next.
 type flights struct {
 	mu      sync.Mutex
-	open    map[key]*flight
+	open    map[flightKey]*flight
 	byAge   list.List // of *flight, oldest first
 	max     int
 	pending sync.WaitGroup
@@ -27,8 +27,14 @@ type key struct {
 	kind wire.Type
 }
 
+// A flightKey keeps those who ask after a flush from what was learned before it.
+type flightKey struct {
+	key
+	generation uint64
+}
+
 type flight struct {
-	key     key
+	key     flightKey
 	done    chan struct{} // closed when result is there
 	result  *result
 	started time.Time
@@ -45,7 +51,7 @@ const (
 
 // join returns the flight for k, started with run when there is none. When there is no room, the oldest flight that had its chance is ended; when
 // all are young, nil is returned.
-func (f *flights) join(k key, run func(context.Context) *result) *flight {
+func (f *flights) join(k flightKey, run func(context.Context) *result) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if open, ok := f.open[k]; ok {
@@ -57,7 +63,7 @@ func (f *flights) join(k key, run func(context.Context) *result) *flight {
 	ctx, cancel := context.WithTimeout(context.Background(), resolutionTime)
 	started := &flight{key: k, done: make(chan struct{}), started: f.now(), cancel: cancel}
 	if f.open == nil {
-		f.open = map[key]*flight{}
+		f.open = map[flightKey]*flight{}
 	}
 	f.open[k] = started
 	started.age = f.byAge.PushBack(started)

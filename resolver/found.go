@@ -59,9 +59,17 @@ func (f *found) redirect(name wire.Name, kind wire.Type) found {
 // denies reports whether f says that name does not exist; the end of an alias at name is another matter.
 func (f *found) denies(name wire.Name) bool { return f.outcome == noName && f.target == name }
 
+// stored returns when the cache learned what was found.
+func (f *found) stored() time.Time {
+	if len(f.sets) > 0 {
+		return f.sets[0].stored
+	}
+	return f.soa.stored
+}
+
 // nearEnd reports whether what was found is in the last tenth of its life.
 func (f *found) nearEnd(now time.Time) bool {
-	late := func(t *timed) bool { return t.expires.Sub(now) < t.expires.Sub(t.stored)/10 }
+	late := func(t *timed) bool { return t.expires.Sub(now) <= t.expires.Sub(t.stored)/10 }
 	for i := range f.sets {
 		if late(&f.sets[i]) {
 			return true
@@ -70,29 +78,59 @@ func (f *found) nearEnd(now time.Time) bool {
 	return f.soa != nil && late(f.soa)
 }
 
-// known returns what the cache knows of a name and type: the answer, an alias, or that there is none.
+// known returns what the cache knows of a name and type: the answer, an alias, or that there is none. What is fresh goes before what has
+// expired, and of that the newest.
 func (r *Resolver) known(name wire.Name, kind wire.Type, now time.Time) (found, cache.State) {
 	k := cache.Key{Name: name, Type: kind, Partition: r.routes.partition(name, kind)}
-	if e, state := r.cache.RRsets.Get(k, cache.Answer, now); state != cache.Missing {
-		return fromEntry(&e, answer), state
-	}
-	if kind != wire.TypeCNAME {
-		k.Type = wire.TypeCNAME
-		if e, state := r.cache.RRsets.Get(k, cache.Answer, now); state != cache.Missing && e.Kind == cache.Positive {
-			return fromEntry(&e, alias), state
+	var expired found
+	worst := cache.Missing
+	for _, source := range sources {
+		f, state := source(r, k, now)
+		if state == cache.Fresh {
+			return f, state
+		}
+		if state == cache.Stale && (worst == cache.Missing || f.stored().After(expired.stored())) {
+			expired, worst = f, state
 		}
 	}
-	if f, state := r.knownDNAME(k, kind, now); state != cache.Missing {
-		return f, state
-	}
-	if e, ok := r.cache.RRsets.NoNameAbove(name, k.Partition, now); ok {
-		return fromEntry(&e, noName), cache.Fresh
-	}
-	return r.staleNoName(k, now)
+	return expired, worst
 }
 
-func (r *Resolver) knownDNAME(k cache.Key, kind wire.Type, now time.Time) (found, cache.State) {
-	name := k.Name
+// Sources are where the cache may know something of a question, in the order in which they count.
+var sources = []func(r *Resolver, k cache.Key, now time.Time) (found, cache.State){
+	(*Resolver).knownAnswer, (*Resolver).knownCNAME, (*Resolver).knownDNAME, (*Resolver).knownNoName, (*Resolver).staleNoName,
+}
+
+func (r *Resolver) knownAnswer(k cache.Key, now time.Time) (found, cache.State) {
+	e, state := r.cache.RRsets.Get(k, cache.Answer, now)
+	if state == cache.Missing {
+		return found{}, cache.Missing
+	}
+	return fromEntry(&e, answer), state
+}
+
+func (r *Resolver) knownCNAME(k cache.Key, now time.Time) (found, cache.State) {
+	if k.Type == wire.TypeCNAME {
+		return found{}, cache.Missing
+	}
+	k.Type = wire.TypeCNAME
+	e, state := r.cache.RRsets.Get(k, cache.Answer, now)
+	if state == cache.Missing || e.Kind != cache.Positive {
+		return found{}, cache.Missing
+	}
+	return fromEntry(&e, alias), state
+}
+
+func (r *Resolver) knownNoName(k cache.Key, now time.Time) (found, cache.State) {
+	e, ok := r.cache.RRsets.NoNameAbove(k.Name, k.Partition, now)
+	if !ok {
+		return found{}, cache.Missing
+	}
+	return fromEntry(&e, noName), cache.Fresh
+}
+
+func (r *Resolver) knownDNAME(k cache.Key, now time.Time) (found, cache.State) {
+	name, kind := k.Name, k.Type
 	k.Type = wire.TypeDNAME
 	for !k.Name.IsRoot() {
 		k.Name = k.Name.Parent()
@@ -141,7 +179,8 @@ func (s *resolution) knownToExist(name wire.Name, c *cut) bool {
 	for _, kind := range []wire.Type{wire.TypeA, wire.TypeCNAME} {
 		k.Type = kind
 		e, state := s.cache.RRsets.Get(k, cache.Answer, s.now())
-		if state == cache.Fresh && (kind == wire.TypeA || e.Kind == cache.Positive) {
+		within := e.Cut == c.zone // what servers further down said tells of a zone cut in between
+		if state == cache.Fresh && within && (kind == wire.TypeA || e.Kind == cache.Positive) {
 			return true
 		}
 	}

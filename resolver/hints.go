@@ -23,6 +23,7 @@ var ErrNoHints = errors.New("no root server with an address")
 // servers that they name.
 func ParseHints(r io.Reader) ([]Hint, error) {
 	zp := dns.NewZoneParser(r, ".", "")
+	zp.SetDefaultTTL(3600000) // nobody reads it, but files leave it out
 	var order []wire.Name
 	addresses := map[wire.Name][]netip.Addr{}
 	for rr, ok := zp.Next(); ok; rr, ok = zp.Next() {

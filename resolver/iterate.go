@@ -37,6 +37,10 @@ func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type
 			cuts++
 			continue
 		}
+		if m.mode == Relaxed && !whole && j.outcome == noName && j.target == shown {
+			m.giveUp() // the server may only be wrong about names in between, so this is not to be remembered
+			continue
+		}
 		f := s.store(&c, &j, shownKind)
 		switch {
 		case whole:
@@ -45,10 +49,8 @@ func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type
 			return f.redirect(name, kind), nil
 		case !f.denies(shown):
 			m.exists(shown)
-		case m.mode == Strict:
-			return f, nil // nothing exists below a name that does not (RFC 8020)
 		default:
-			m.giveUp() // the server may only be wrong about names in between
+			return f, nil // nothing exists below a name that does not (RFC 8020)
 		}
 	}
 	return found{}, &Error{stepAsk, wire.EDEOther, errTooDeep}

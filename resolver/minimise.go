@@ -29,7 +29,7 @@ func (m *minimiser) next(zone wire.Name) (shown wire.Name, kind wire.Type, whole
 	labels := 1
 	if m.asked >= minimiseOneLabel {
 		steps := maxMinimiseCount - m.asked
-		labels = (total - base + steps - 1) / steps
+		labels = max(1, (total-base)/steps) // the remainder is for the last steps
 	}
 	if base+labels >= total {
 		return m.name, m.kind, true

@@ -21,6 +21,9 @@ func (r *Resolver) remember(q wire.Question, now time.Time) (wire.Answer, bool) 
 	if res.err != nil {
 		return r.makeDo(q, res), true
 	}
+	if r.cache.Packets.Due(q, now) {
+		due = true // while finished answers are given, nobody asks for the RRsets behind them
+	}
 	if due && !r.noPrefetch {
 		r.start(q, true)
 	}

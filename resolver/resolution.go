@@ -48,7 +48,7 @@ func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) 
 	seen := map[wire.Name]bool{}
 	for {
 		if seen[name] {
-			return res.fail(&Error{stepAlias, wire.EDEOther, errLoop})
+			return res.loop()
 		}
 		seen[name] = true
 		f, err := s.lookUp(ctx, name, kind)
@@ -84,7 +84,7 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 		s.pastForwarders = false
 	}
 	if err != nil {
-		if ofName(err) {
+		if s.ofName(err) {
 			s.cache.Failures.Put(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
 		}
 		return found{}, err

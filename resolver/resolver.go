@@ -132,7 +132,7 @@ func (r *Resolver) await(ctx context.Context, q wire.Question) wire.Answer {
 
 // start joins the flight for q, which it starts when there is none.
 func (r *Resolver) start(q wire.Question, refresh bool) *flight {
-	return r.flights.join(key{q.Name, q.Type}, func(ctx context.Context) *result {
+	return r.flights.join(flightKey{key{q.Name, q.Type}, r.cache.Generation()}, func(ctx context.Context) *result {
 		s := r.newResolution(nil)
 		s.refresh = refresh
 		res := s.follow(ctx, q.Name, q.Type)

@@ -42,6 +42,14 @@ func (r *result) fail(err error) *result {
 	return r
 }
 
+// loop makes r a failure that shows the aliases that go round (RFC 1034 section 3.6.2 wants an error).
+func (r *result) loop() *result {
+	round := r.answer
+	r.fail(&Error{stepAlias, wire.EDEOther, errLoop})
+	r.answer = round
+	return r
+}
+
 func failed(err error) *result { return new(result).fail(err) }
 
 var builders = sync.Pool{New: func() any { return new(wire.Builder) }}
@@ -75,7 +83,8 @@ func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires
 		}
 	}
 	if r.soa != nil {
-		return expires, add(wire.AuthoritySection, r.soa)
+		err := add(wire.AuthoritySection, r.soa) // sets expires
+		return expires, err
 	}
 	if !r.lasting(q.Type) {
 		expires = now

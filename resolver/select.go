@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"tacit/internal/wire"
@@ -85,7 +86,7 @@ func (r *resolution) preference(s *selection, c *candidate, now time.Time) prefe
 		return lastHope
 	case state.Probe && below(exploreOneIn) == 0:
 		return willing
-	case state.Dead, r.memory.FamilyDown(c.server.Addr.Addr().Is6(), now):
+	case state.Dead, state.Probe, r.memory.FamilyDown(c.server.Addr.Addr().Is6(), now):
 		return reluctant
 	case c.tries > 0:
 		return retry
@@ -141,12 +142,17 @@ func (s *selection) add(r *resolution, name wire.Name, addresses []netip.Addr) {
 }
 
 func (s *selection) has(server upstream.Server) bool {
+	return slices.ContainsFunc(s.candidates, func(c candidate) bool { return c.server == server })
+}
+
+// candidateAt returns the candidate that was asked. A question that another resolution had on its way may have gone to one that is none here.
+func (s *selection) candidateAt(server upstream.Server) *candidate {
 	for i := range s.candidates {
 		if s.candidates[i].server == server {
-			return true
+			return &s.candidates[i]
 		}
 	}
-	return false
+	return &candidate{name: s.zone, server: server}
 }
 
 // fallBack adds, once, the glue that the parents of the servers' own zones hold for them: where the child publishes an address that does not
