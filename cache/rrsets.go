@@ -32,6 +32,11 @@ type Entry struct {
 	Rank Rank
 	Cut  wire.Name // the zone whose servers said so
 
+	// Status is what validation made of it, and Proof the NSEC or NSEC3 RRsets that a denial or the expansion of a wildcard rests on. A
+	// denial that came with a referral has a Proof and no SOA.
+	Status wire.Status
+	Proof  []wire.RRset
+
 	// Lease is when the delegation ends through which this was learned; zero: never. Put sets the other two.
 	Stored, Expires, Lease time.Time
 
@@ -137,10 +142,28 @@ func (r *RRsets) put(k Key, e rrset, generation uint64) bool {
 	shard, hash := r.entries.locate(k)
 	shard.Lock()
 	defer shard.Unlock()
-	if old := shard.peek(hash, k); old != nil && e.stored < old.expires && old.rank > e.rank {
+	if old := shard.peek(hash, k); old != nil && e.stored < old.expires && old.yieldsNot(&e) {
 		return false
 	}
 	return r.generation.is(generation) && shard.put(hash, k, e, len(e.bytes), e.kind != Positive)
+}
+
+// yieldsNot reports whether what is known stays, and not what is offered for it. What has been shown to be true gives way only to what has, too,
+// so that neither a forger nor a client that asked without checking can take it away.
+func (e *rrset) yieldsNot(offered *rrset) bool {
+	if e.status == wire.Secure || offered.status == wire.Secure {
+		return e.status > offered.status
+	}
+	return e.rank > offered.rank
+}
+
+// Granted returns when e expires if it is put at now: its TTL within the operator's bounds and the lease.
+func (r *RRsets) Granted(e *Entry, now time.Time) time.Time {
+	seconds := e.Set.TTL
+	if e.Kind != Positive {
+		seconds = e.negativeTTL()
+	}
+	return earliest(instantOf(now).add(r.bound(e.Kind, seconds)), instantOf(e.Lease)).time()
 }
 
 func (r *RRsets) endDenial(k Key, rank Rank) {
@@ -158,9 +181,10 @@ type rrset struct {
 	stored, expires, lease instant
 	cut, soa               wire.Name
 	ttl                    uint32
-	sigs                   uint32 // where the signatures start
+	sigs, proof            uint32 // where the signatures and the proof start
 	kind                   Kind
 	rank                   Rank
+	status                 wire.Status
 	hit, told              bool // asked for before; Due was set before
 }
 
@@ -177,8 +201,9 @@ func (r *RRsets) hold(k Key, e *Entry, now instant) (rrset, bool) {
 		return rrset{}, false
 	}
 	bytes := make([]byte, 0, len(set.Data)+len(set.Sigs))
+	bytes = append(append(bytes, set.Data...), set.Sigs...)
 	return rrset{
-		bytes: append(append(bytes, set.Data...), set.Sigs...), sigs: uint32(len(set.Data)),
+		bytes: appendProof(bytes, e.Proof), sigs: uint32(len(set.Data)), proof: uint32(len(bytes)), status: e.Status,
 		stored: now, expires: expires, lease: lease, cut: e.Cut, soa: e.SOA.Name,
 		ttl: min(uint32(life/time.Second), expires.secondsAfter(now)), kind: e.Kind, rank: e.Rank,
 	}, true
@@ -190,7 +215,24 @@ func (e *Entry) ttl(k Key) (set *wire.RRset, seconds uint32, ok bool) {
 		count := e.Set.Data.Count()
 		return &e.Set, e.Set.TTL, e.Set.Name == k.Name && e.Set.Type == k.Type && 0 < count && count <= maxRecords
 	}
-	return &e.SOA, negativeTTL(&e.SOA), e.SOA.Type == wire.TypeSOA && e.SOA.Data.Count() == 1
+	if e.SOA.Type == 0 {
+		return &e.SOA, e.negativeTTL(), len(e.Proof) > 0
+	}
+	return &e.SOA, e.negativeTTL(), e.SOA.Type == wire.TypeSOA && e.SOA.Data.Count() == 1
+}
+
+// negativeTTL is that of the SOA (RFC 2308 section 5), or of the proof that came without one.
+func (e *Entry) negativeTTL() uint32 {
+	if e.SOA.Type == wire.TypeSOA {
+		return negativeTTL(&e.SOA)
+	}
+	var seconds uint32
+	for i := range e.Proof {
+		if i == 0 || e.Proof[i].TTL < seconds {
+			seconds = e.Proof[i].TTL
+		}
+	}
+	return seconds
 }
 
 // negativeTTL is the lesser of the SOA's TTL and its MINIMUM field (RFC 2308 section 5), 0 when it has none.
@@ -236,15 +278,15 @@ func (e *rrset) due(now instant) bool {
 
 func (e *rrset) entry(k Key) Entry {
 	bytes := append([]byte(nil), e.bytes...)
-	set := wire.RRset{TTL: e.ttl, Data: bytes[:e.sigs:e.sigs], Sigs: bytes[e.sigs:]}
+	set := wire.RRset{TTL: e.ttl, Data: bytes[:e.sigs:e.sigs], Sigs: bytes[e.sigs:e.proof:e.proof]}
 	found := Entry{
-		Kind: e.kind, Rank: e.rank, Cut: e.cut,
+		Kind: e.kind, Rank: e.rank, Cut: e.cut, Status: e.status, Proof: readProof(bytes[e.proof:]),
 		Stored: e.stored.time(), Expires: e.expires.time(), Lease: e.lease.time(),
 	}
 	if e.kind == Positive {
 		set.Name, set.Type = k.Name, k.Type
 		found.Set = set
-	} else {
+	} else if len(set.Data) > 0 {
 		set.Name, set.Type = e.soa, wire.TypeSOA
 		found.SOA = set
 	}
