@@ -24,10 +24,11 @@ type slots struct {
 }
 
 // A holder is a client network on one transport: senders of forged UDP cannot take the places of those whose address
-// a TCP handshake has shown to be true.
+// a TCP handshake has shown to be true. This machine itself is no network: a forwarder on it asks for many.
 type holder struct {
 	client    privacy.Client
 	transport Transport
+	local     bool
 }
 
 // take takes a slot for h, of so many in all and so many for h.

@@ -17,9 +17,10 @@ func TestSlots(t *testing.T) {
 	f := newFront(Options{Limits: Limits{Waiting: 5, WaitingPerNetwork: 2, WaitingPerNetworkTCP: 3}})
 	now := f.now()
 	at := func(addr string, tr Transport) holder {
-		return holder{f.quota.clients.Of(netip.MustParseAddr(addr), now), tr}
+		a := netip.MustParseAddr(addr)
+		return holder{f.quota.clients.Of(a, now), tr, a.IsLoopback()}
 	}
-	take := func(h holder) bool { return f.quota.slots.take(h, f.limits.Waiting, f.waitingPerNetwork(h.transport)) }
+	take := func(h holder) bool { return f.quota.slots.take(h, f.limits.Waiting, f.waitingPerNetwork(h)) }
 	for i, step := range []struct {
 		holder holder
 		want   bool
@@ -161,5 +162,24 @@ func TestStrangersAreRefused(t *testing.T) {
 				t.Error("drops: ", f.counters[UDP].Drops(RateLimited))
 			}
 		})
+	}
+}
+
+// A forwarder on this machine asks for a whole household from one address: only the total bounds it.
+func TestThisMachineIsNoNetwork(t *testing.T) {
+	f := newFront(Options{Limits: Limits{Waiting: 5, WaitingPerNetwork: 2}})
+	for name, want := range map[string]int{"127.0.0.1": 5, "::1": 5, "192.0.2.1": 2} {
+		addr := netip.MustParseAddr(name)
+		h := holder{f.quota.clients.Of(addr, f.now()), UDP, addr.IsLoopback()}
+		taken := 0
+		for f.quota.slots.take(h, f.limits.Waiting, f.waitingPerNetwork(h)) {
+			taken++
+		}
+		if taken != want {
+			t.Errorf("%s takes %d slots, want %d", name, taken, want)
+		}
+		for range taken {
+			f.quota.slots.release(h)
+		}
 	}
 }

@@ -172,8 +172,8 @@ var jobs = sync.Pool{New: func() any { return &job{} }}
 // newJob takes a slot and makes a job of the visit's query; nil when there is no slot. It allocates no goroutine:
 // the caller sets the way back and calls start.
 func (f *front) newJob(v *visit, msg []byte, addr netip.Addr, l link) *job {
-	h := holder{f.quota.clients.Of(addr, v.now), l.transport}
-	if !f.quota.slots.take(h, f.limits.Waiting, f.waitingPerNetwork(l.transport)) {
+	h := holder{f.quota.clients.Of(addr, v.now), l.transport, addr.IsLoopback()}
+	if !f.quota.slots.take(h, f.limits.Waiting, f.waitingPerNetwork(h)) {
 		return nil
 	}
 	j := jobs.Get().(*job)
@@ -182,11 +182,15 @@ func (f *front) newJob(v *visit, msg []byte, addr netip.Addr, l link) *job {
 	return j
 }
 
-func (f *front) waitingPerNetwork(t Transport) int {
-	if t == UDP {
+func (f *front) waitingPerNetwork(h holder) int {
+	switch {
+	case h.local:
+		return f.limits.Waiting
+	case h.transport == UDP:
 		return f.limits.WaitingPerNetwork
+	default:
+		return f.limits.WaitingPerNetworkTCP
 	}
-	return f.limits.WaitingPerNetworkTCP
 }
 
 // takeQuery copies what finishing the answer will need: header and question, and what the OPT record said. What

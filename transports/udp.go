@@ -82,7 +82,7 @@ const (
 )
 
 func (u *udpSocket) deliver(j *job, answer []byte) {
-	if u.front.now().Sub(j.arrived) > lateAfter && u.front.quota.slots.count(j.holder) > crowd {
+	if !j.holder.local && u.front.now().Sub(j.arrived) > lateAfter && u.front.quota.slots.count(j.holder) > crowd {
 		u.front.drop(UDP, Late)
 		return
 	}

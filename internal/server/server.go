@@ -23,6 +23,7 @@ import (
 type Server struct {
 	env     Env
 	memory  *upstream.Memory
+	quota   transports.Quota // of all listeners together
 	current atomic.Pointer[parts]
 
 	mu        sync.Mutex // of all below: start, reload and shutdown exclude each other
@@ -168,7 +169,7 @@ func (s *Server) open(ctx context.Context, c *config.Config) (map[endpoint]*tran
 		if s.listeners[e] != nil {
 			continue
 		}
-		o := transports.Options{Now: s.env.Now, Log: s.env.Log}
+		o := transports.Options{Now: s.env.Now, Log: s.env.Log, Quota: &s.quota}
 		if e.transport == transports.UDP {
 			o.UDP = []netip.AddrPort{e.addr}
 		} else {
