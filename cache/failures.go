@@ -32,6 +32,7 @@ type Failure struct {
 const (
 	firstFailureWait = 5 * time.Second
 	maxFailureWait   = 300 * time.Second
+	bogusWait        = 60 * time.Second
 )
 
 func newFailures(capacity int, g *generation) *Failures {
@@ -59,6 +60,15 @@ func (f *Failures) Get(k Key, now time.Time) (Failure, bool) {
 // last time, up to 5 minutes, when it failed before and has not succeeded since. A failure within the time of
 // another one changes nothing, as both were tried at once.
 func (f *Failures) Put(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
+	f.put(k, errors, firstFailureWait, now, generation)
+}
+
+// PutBogus remembers that what k gave was bogus: for a minute at least, as a broken zone is mended by people.
+func (f *Failures) PutBogus(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
+	f.put(k, errors, bogusWait, now, generation)
+}
+
+func (f *Failures) put(k Key, errors []wire.ExtendedError, wait time.Duration, now time.Time, generation uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.generation.is(generation) {
@@ -68,9 +78,8 @@ func (f *Failures) Put(k Key, errors []wire.ExtendedError, now time.Time, genera
 	if ok && now.Before(last.Until) {
 		return
 	}
-	wait := firstFailureWait
 	if ok && now.Before(last.Until.Add(maxFailureWait)) { // older ones say nothing about today
-		wait = min(2*last.wait, maxFailureWait)
+		wait = min(max(wait, 2*last.wait), maxFailureWait)
 	}
 	f.entries.Add(k, Failure{Until: now.Add(wait), Errors: errors, wait: wait})
 }

@@ -142,19 +142,29 @@ func (r *RRsets) put(k Key, e rrset, generation uint64) bool {
 	shard, hash := r.entries.locate(k)
 	shard.Lock()
 	defer shard.Unlock()
-	if old := shard.peek(hash, k); old != nil && e.stored < old.expires && old.yieldsNot(&e) {
+	if old := shard.peek(hash, k); old != nil && old.staysFor(&e, r.options.MaxStale) {
 		return false
 	}
 	return r.generation.is(generation) && shard.put(hash, k, e, len(e.bytes), e.kind != Positive)
 }
 
-// yieldsNot reports whether what is known stays, and not what is offered for it. What has been shown to be true gives way only to what has, too,
-// so that neither a forger nor a client that asked without checking can take it away.
-func (e *rrset) yieldsNot(offered *rrset) bool {
-	if e.status == wire.Secure || offered.status == wire.Secure {
-		return e.status > offered.status
+// staysFor reports whether what is known stays, and not what is offered for it. What has been shown to be true gives way only to what has, too,
+// so that neither a forger nor a client that asks without checking can take it away; even when it has expired it outlasts what is
+// bogus or not judged, because it may be all that there is when a zone breaks (RFC 8767).
+func (e *rrset) staysFor(offered *rrset, maxStale time.Duration) bool {
+	state := e.state(offered.stored, maxStale)
+	switch {
+	case state == Missing:
+		return false
+	case e.status == wire.Secure:
+		least := wire.Secure
+		if state == Stale {
+			least = wire.Insecure
+		}
+		return offered.status < least
+	default:
+		return state == Fresh && offered.status != wire.Secure && e.rank > offered.rank
 	}
-	return e.rank > offered.rank
 }
 
 // Granted returns when e expires if it is put at now: its TTL within the operator's bounds and the lease.
