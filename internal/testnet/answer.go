@@ -26,6 +26,9 @@ func (z *Zone) Answer(q *dns.Msg) *dns.Msg {
 	z.mu.RLock()
 	defer z.mu.RUnlock()
 	s := search{zone: z, qtype: question.Qtype, reply: r, seen: make(map[string]bool)}
+	if opt := q.IsEdns0(); opt != nil && z.signer != nil {
+		s.signed, s.compact = opt.Do(), opt.Co()
+	}
 	s.run(question.Name)
 	return r
 }
@@ -46,6 +49,9 @@ type search struct {
 	qtype uint16
 	reply *dns.Msg
 	seen  map[string]bool // names that aliases have led through
+
+	signed  bool // the zone is, and the client wants to know
+	compact bool // the client knows NXNAME (RFC 9824 section 5.1)
 }
 
 // run follows aliases as long as they stay in the zone and do not come back (RFC 1034 section 3.6.2).
@@ -66,12 +72,15 @@ func (s *search) step(name string) string {
 	case dns.TypeDNAME:
 		return s.substitute(name, owner)
 	}
-	found, ok := s.zone.match(name)
-	if !ok {
-		s.deny(dns.RcodeNameError)
+	owner, found := s.zone.match(name)
+	if found != nil && s.zone.signer.has(replayedWildcard, name, s.qtype) {
+		owner, found = s.zone.replay(owner, found, s.qtype)
+	}
+	if found == nil {
+		s.denyName(name)
 		return ""
 	}
-	return s.take(name, found)
+	return s.take(name, owner, found)
 }
 
 // obstacle returns the highest name on the way from the apex to name that ends the zone there (NS) or redirects all
@@ -101,33 +110,35 @@ func (z *Zone) path(lower string) []string {
 	return path
 }
 
-// match finds a name's node or, when there is none, the wildcard's at the closest encloser (RFC 4592 section 3.3.1).
-func (z *Zone) match(name string) (node, bool) {
+// match finds a name's node or, when there is none, the wildcard's at the closest encloser (RFC 4592 section 3.3.1), and
+// says whose it is.
+func (z *Zone) match(name string) (owner string, found node) {
 	at := dns.CanonicalName(name)
-	if n, ok := z.nodes[at]; ok {
-		return n, true
+	if n := z.nodes[at]; n != nil {
+		return at, n
 	}
 	for at != z.origin && z.nodes[at] == nil {
 		at = parent(at)
 	}
-	n, ok := z.nodes[below("*", at)]
-	return n, ok
+	at = below("*", at)
+	return at, z.nodes[at]
 }
 
 // take puts what a name holds into the answer.
-func (s *search) take(name string, found node) string {
-	if alias := found[dns.TypeCNAME]; alias != nil && s.qtype != dns.TypeCNAME && s.qtype != dns.TypeANY {
-		s.answer(name, alias)
+func (s *search) take(name, owner string, found node) string {
+	if alias := found[dns.TypeCNAME]; alias != nil && s.qtype != dns.TypeCNAME && !isMeta(s.qtype) {
+		s.answer(name, owner, alias)
 		return alias[0].(*dns.CNAME).Target
 	}
 	before := len(s.reply.Answer)
 	for _, t := range slices.Sorted(maps.Keys(found)) {
 		if t == s.qtype || s.qtype == dns.TypeANY {
-			s.answer(name, found[t])
+			s.answer(name, owner, found[t])
 		}
 	}
+	s.answerVirtual(name, owner, found)
 	if len(s.reply.Answer) == before {
-		s.deny(dns.RcodeSuccess)
+		s.denyType(name, owner)
 	}
 	if s.qtype == dns.TypeNS {
 		s.glue(found[dns.TypeNS])
@@ -135,19 +146,26 @@ func (s *search) take(name string, found node) string {
 	return ""
 }
 
+// isMeta reports whether a type can stand beside CNAME (RFC 4035 section 2.5), or asks for all of them.
+func isMeta(t uint16) bool { return t == dns.TypeANY || t == dns.TypeRRSIG || t == dns.TypeNSEC }
+
 // answer adds an RRset under the name that was asked for: that of a wildcard takes it over, and for others it keeps
 // the letter case of the query, which is what compression makes of it on real servers.
-func (s *search) answer(name string, set []dns.RR) {
-	for _, rr := range copies(set) {
-		rr.Header().Name = name
-		s.reply.Answer = append(s.reply.Answer, rr)
+func (s *search) answer(name, owner string, set []dns.RR) {
+	expanded := owner != dns.CanonicalName(name)
+	if g := s.zone.signer; expanded && g != nil && g.Denial == Compact {
+		set = renamed(copies(set), dns.CanonicalName(name))
+	}
+	s.reply.Answer = append(s.reply.Answer, s.withSignatures(name, set)...)
+	if expanded && s.signed && s.zone.nodes[dns.CanonicalName(name)] == nil { // not replayed
+		s.prove(name, s.zone.signer.noCloserMatch(name, owner))
 	}
 }
 
 // substitute is RFC 6672 section 3.1 and 5.3.1: the DNAME, and a CNAME made from it.
 func (s *search) substitute(name, owner string) string {
 	set := s.zone.nodes[owner][dns.TypeDNAME]
-	s.reply.Answer = append(s.reply.Answer, copies(set)...)
+	s.reply.Answer = append(s.reply.Answer, s.withSignatures(owner, set)...)
 	alias := &dns.CNAME{
 		Hdr:    dns.RR_Header{Name: name, Rrtype: dns.TypeCNAME, Class: dns.ClassINET, Ttl: set[0].Header().Ttl},
 		Target: graft(name[:len(name)-len(owner)], owner, set[0].(*dns.DNAME).Target),
@@ -174,12 +192,31 @@ func graft(labels, owner, target string) string {
 	return labels + target
 }
 
-// deny is a negative answer: the SOA with the negative TTL (RFC 2308 section 3). After an alias, the RCODE is that of
-// the last name (RFC 6604 section 3).
-func (s *search) deny(rcode int) {
-	s.reply.Rcode = rcode
-	for _, rr := range copies(s.zone.nodes[s.zone.origin][dns.TypeSOA]) {
-		rr.Header().Ttl = min(rr.Header().Ttl, rr.(*dns.SOA).Minttl)
+// denyName says that a name does not exist. After an alias, the RCODE is that of the last name (RFC 6604 section 3). With
+// compact denial it exists for those who look at signatures only (RFC 9824 section 5).
+func (s *search) denyName(name string) {
+	s.negative()
+	if !s.signed || s.zone.signer.Denial != Compact || s.compact {
+		s.reply.Rcode = dns.RcodeNameError
+	}
+	if s.signed {
+		s.prove(name, s.zone.signer.noName(name))
+	}
+}
+
+// denyType says that a name has no such type.
+func (s *search) denyType(name, owner string) {
+	s.negative()
+	if s.signed {
+		s.prove(name, s.zone.signer.noData(name, owner))
+	}
+}
+
+// negative adds the SOA with the negative TTL (RFC 2308 section 3).
+func (s *search) negative() {
+	soa := s.zone.nodes[s.zone.origin][dns.TypeSOA]
+	for _, rr := range s.withSignatures(s.zone.origin, soa) {
+		rr.Header().Ttl = min(rr.Header().Ttl, soa[0].(*dns.SOA).Minttl)
 		s.reply.Ns = append(s.reply.Ns, rr)
 	}
 }
@@ -190,6 +227,7 @@ func (s *search) refer(cut string) {
 	s.reply.Authoritative = len(s.reply.Answer) > 0
 	set := s.zone.nodes[cut][dns.TypeNS]
 	s.reply.Ns = append(s.reply.Ns, copies(set)...)
+	s.referSecurely(cut)
 	s.glue(set)
 }
 

@@ -3,8 +3,10 @@
 // build zones, resolve, look at what each server saw, then at the answer. It keeps time with package time alone and
 // blocks on channels alone, so that inside a testing/synctest bubble delays take no time and are exact. It never opens
 // a socket; the lab serves the same zones and servers on real ones through Server.Handle. It does not import testing,
-// and what is declared wrongly in a script (a zone file with a typing error) panics.
+// and what is declared wrongly in a script (a zone file with a typing error) panics. Zones are signed in one line, too
+// (Signing), and broken in another (Flaw); that signer shares nothing with the validator that it tests.
 //
-// Limitations: zones are not signed yet; there are no streams other than DNS over TCP (so no TLS, HTTPS or QUIC
-// servers), no zone transfers, no fragmentation and no reordering other than by different delays.
+// Limitations: signatures of glue and other additional records are not sent; there are no streams other than DNS over
+// TCP (so no TLS, HTTPS or QUIC servers), no zone transfers, no fragmentation and no reordering other than by different
+// delays.
 package testnet

@@ -51,3 +51,41 @@ func Example() {
 	// Alias.Shop.example. 3600 IN CNAME www.shop.example.
 	// www.shop.example. 3600 IN A 203.0.113.80
 }
+
+// A signed script: a chain of trust from the root, a zone that is broken in one way, and a rollover of the root's key.
+func Example_signed() {
+	w := testnet.New(testnet.Options{Seed: 1})
+	w.Zone("shop.example.", "www A 203.0.113.80")
+	w.Zone("old.example.", "www A 203.0.113.81")
+	w.Sign(testnet.Signing{Split: true}, ".")
+	w.Sign(testnet.Signing{Denial: testnet.NSEC3, OptOut: true}, "example.")
+	w.Sign(testnet.Signing{Algorithm: dns.ED25519}, "shop.example.")
+	w.Spoil("shop.example.", testnet.Expired().At("www.shop.example.", dns.TypeA))
+
+	ask := func(origin, name string, qtype uint16) {
+		q := new(dns.Msg).SetQuestion(name, qtype).SetEdns0(testnet.UDPSize, true)
+		r := w.Data(origin).Answer(q)
+		var types []string
+		for _, rr := range append(r.Answer, r.Ns...) {
+			types = append(types, dns.TypeToString[rr.Header().Rrtype])
+		}
+		fmt.Println(name, strings.Join(types, " "))
+	}
+	ask(".", "www.shop.example.", dns.TypeA)
+	ask("example.", "www.shop.example.", dns.TypeA)
+	ask("example.", "www.old.example.", dns.TypeA)
+	ask("shop.example.", "www.shop.example.", dns.TypeA)
+
+	anchor := strings.Fields(w.Anchor())
+	next := w.Data(".").AddKey(testnet.KSK, 0)
+	w.Data(".").Keys()[0].Revoke()
+	ask(".", ".", dns.TypeDNSKEY)
+	fmt.Println(anchor[:4], len(w.Data(".").Keys()), next.DNSKEY().Flags)
+	// Output:
+	// www.shop.example. NS DS RRSIG
+	// www.shop.example. NS DS RRSIG
+	// www.old.example. NS NSEC3 RRSIG NSEC3 RRSIG
+	// www.shop.example. A RRSIG
+	// . DNSKEY DNSKEY DNSKEY RRSIG RRSIG
+	// [. IN DS 51775] 3 257
+}

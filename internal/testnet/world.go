@@ -201,6 +201,7 @@ func (z *Zone) put(records ...dns.RR) {
 	for _, rr := range copies(records) {
 		z.insert(rr)
 	}
+	z.changed()
 }
 
 func (s *Server) addressRecords() []dns.RR {

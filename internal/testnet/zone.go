@@ -17,8 +17,9 @@ const defaultTTL = 3600
 type Zone struct {
 	origin string
 
-	mu    sync.RWMutex
-	nodes map[string]node // by owner name in lower case, empty non-terminals included
+	mu     sync.RWMutex
+	nodes  map[string]node // by owner name in lower case, empty non-terminals included
+	signer *signer         // nil: not signed
 }
 
 // A node is the RRsets of one name, by type.
@@ -65,6 +66,7 @@ func (z *Zone) Add(text string) error {
 	for _, rr := range records {
 		z.insert(rr)
 	}
+	z.changed()
 	return nil
 }
 
@@ -88,6 +90,7 @@ func (z *Zone) Remove(name string, types ...uint16) {
 			}
 		}
 	}
+	z.changed()
 }
 
 // Records returns copies of an RRset's records.
