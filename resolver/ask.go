@@ -124,8 +124,7 @@ func (s *resolution) judge(c *cut, e *exchange, q wire.Question) judgement {
 
 // blame decides what the lack of a reply says of a server, and of the resolution.
 func (s *resolution) blame(ctx context.Context, to *candidate, err error) error {
-	var exceeded *work.Exceeded
-	if errors.As(err, &exceeded) {
+	if _, ok := errors.AsType[*work.Exceeded](err); ok {
 		return fail(stepAsk, wire.EDEOther, err)
 	}
 	switch ctx.Err() {

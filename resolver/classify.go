@@ -95,12 +95,11 @@ func (j *judgement) followAliases(r *response, kind wire.Type, zone wire.Name) (
 			return outcome != noData
 		}
 		j.target = target
-		if !target.Within(zone) {
-			j.outcome = alias
-			return true
+		if !target.Within(zone) || findSet(j.records, target, wire.TypeCNAME) != nil { // in a loop, whoever follows it counts
+			break
 		}
 	}
-	j.outcome = alias // a loop: whoever follows it counts
+	j.outcome = alias
 	return true
 }
 
@@ -117,7 +116,7 @@ func (j *judgement) judgeAbsence(r *response, zone wire.Name) {
 		j.outcome = alias
 	case ns != nil && ns.Name != zone:
 		j.refer(r, ns)
-	case r.upward:
+	case r.away:
 		j.outcome = lame
 	case r.authoritative || len(r.authority) == 0:
 		j.outcome = noData

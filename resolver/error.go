@@ -44,19 +44,16 @@ var (
 	errJostled    = errors.New("given up for newer questions")
 	errBusy       = errors.New("too many resolutions in progress")
 	errTooDeep    = errors.New("limit of zone cuts on the way reached")
-	errNotServed  = errors.New("no address family to reach the servers by")
 	errOldFailure = errors.New("failed a moment ago")
 	errPanicked   = errors.New("internal error")
 )
 
 // fail makes an *Error of a cause, unless it is one already.
 func fail(step Step, ede wire.EDE, err error) error {
-	var known *Error
-	if errors.As(err, &known) {
+	if _, ok := errors.AsType[*Error](err); ok {
 		return err
 	}
-	var exceeded *work.Exceeded
-	if errors.As(err, &exceeded) {
+	if exceeded, ok := errors.AsType[*work.Exceeded](err); ok {
 		return &Error{step, wire.EDEOther, exceeded}
 	}
 	return &Error{step, ede, err}
@@ -64,8 +61,7 @@ func fail(step Step, ede wire.EDE, err error) error {
 
 // explain turns an error into what the asker is told (RFC 8914).
 func explain(err error) wire.ExtendedError {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return wire.ExtendedError{Code: e.EDE, Text: e.Err.Error()}
 	}
 	return wire.ExtendedError{Code: wire.EDEOther, Text: "resolution failed"}

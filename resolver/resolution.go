@@ -3,6 +3,7 @@ package resolver
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tacit/cache"
@@ -62,6 +63,11 @@ func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) 
 			return res
 		}
 		s.traceAlias(&f)
+		for i := range f.sets {
+			if f.sets[i].set.Type == wire.TypeCNAME {
+				seen[f.sets[i].set.Name] = true
+			}
+		}
 		name = f.target
 	}
 }
@@ -69,7 +75,7 @@ func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) 
 // lookUp finds one name and type: known, or by iteration. A failure is remembered (RFC 9520).
 func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type) (found, error) {
 	now := s.now()
-	if f, state := s.known(name, kind, now); state == cache.Fresh && !(s.refresh && f.nearEnd(now)) {
+	if f, state := s.known(name, kind, now); state == cache.Fresh && (!s.refresh || !f.nearEnd(now)) {
 		s.traceKnown(name, kind, &f)
 		return f, nil
 	}
@@ -160,7 +166,7 @@ func (s *resolution) addressesKnown(name wire.Name, glue []netip.Addr) []netip.A
 	for _, kind := range s.addressTypes() {
 		e, state := s.cache.RRsets.Get(cache.Key{Name: name, Type: kind, Partition: partition}, cache.Answer, s.now())
 		if state == cache.Fresh && e.Kind == cache.Positive {
-			known = append(known[:len(known):len(known)], s.addressesIn(&e.Set)...)
+			known = append(slices.Clip(known), s.addressesIn(&e.Set)...)
 		}
 	}
 	return known

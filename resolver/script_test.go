@@ -25,8 +25,25 @@ type script struct {
 	r *Resolver
 }
 
-// play runs a script. Options may change the resolver's before it starts.
+// play runs a script twice, with and without the cache of finished answers: what a client gets must not depend on it. Options may
+// change the resolver's before it starts.
 func play(t *testing.T, run func(s *script), options ...func(*Options)) {
+	t.Helper()
+	for name, off := range map[string]bool{"packets": false, "no packets": true} {
+		t.Run(name, func(t *testing.T) {
+			remember := packetsOn
+			if off {
+				remember = packetsOff
+			}
+			playOnce(t, run, append([]func(*Options){remember}, options...)...)
+		})
+	}
+}
+
+func packetsOn(o *Options)  { o.Cache = cache.New(cache.Options{Size: 1 << 20}) }
+func packetsOff(o *Options) { o.Cache = cache.New(cache.Options{Size: 1 << 20, PacketsOff: true}) }
+
+func playOnce(t *testing.T, run func(s *script), options ...func(*Options)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		w := testnet.New(testnet.Options{Seed: 1})
@@ -36,7 +53,7 @@ func play(t *testing.T, run func(s *script), options ...func(*Options)) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := Options{Exchanger: client, Memory: memory, Cache: cache.New(cache.Options{Size: 1 << 20}), Hints: hints}
+		o := Options{Exchanger: client, Memory: memory, Hints: hints}
 		for _, change := range options {
 			change(&o)
 		}
@@ -52,10 +69,51 @@ func play(t *testing.T, run func(s *script), options ...func(*Options)) {
 // resolve asks one question as a client would.
 func (s *script) resolve(name, kind string) *dns.Msg {
 	s.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	return s.unpack(s.ask(question(name, kind)))
+}
+
+func question(name, kind string) wire.Question {
+	return wire.Question{Name: wire.MustName(name), Type: wire.Type(dns.StringToType[kind]), Class: wire.ClassIN}
+}
+
+// clientPatience is how long clients wait, as transports have it.
+const clientPatience = 5 * time.Second
+
+// ask takes the way of a query: a finished answer, or the whole path.
+func (s *script) ask(q wire.Question) wire.Answer {
+	s.Helper()
+	if a, ok := s.r.Recall(nil, query(s, q), s.r.now()); ok {
+		return a
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), clientPatience)
 	defer cancel()
-	q := wire.Question{Name: wire.MustName(name), Type: wire.Type(dns.StringToType[kind]), Class: wire.ClassIN}
-	return s.unpack(s.r.Resolve(ctx, q))
+	return s.r.Resolve(ctx, q)
+}
+
+// A failer is a test.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+// query makes of a question the client's message that asks it.
+func query(t failer, q wire.Question) *wire.Query {
+	t.Helper()
+	m := new(dns.Msg).SetQuestion(q.Name.Reveal(), uint16(q.Type))
+	m.CheckingDisabled, m.RecursionDesired = q.CD, !q.NoRecursion
+	if q.DO {
+		m.SetEdns0(1232, true)
+	}
+	packet, err := m.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed := new(wire.Query)
+	if parsed.Parse(packet) != wire.Accept {
+		t.Fatal("a client's query was not accepted")
+	}
+	parsed.View = q.View
+	return parsed
 }
 
 // unpack makes a message of an answer, with its extended errors as text records of the additional section.
@@ -85,6 +143,14 @@ func (s *script) want(name, kind, answer string) *dns.Msg {
 		s.Errorf("%s %s\n got %s\nwant %s\n ede %s\nseen\n%s", name, kind, got, answer, ede(m), strings.Join(s.Seen().Script(), "\n"))
 	}
 	return m
+}
+
+// add adds records to a zone.
+func (s *script) add(zone, text string) {
+	s.Helper()
+	if err := s.Data(zone).Add(text); err != nil {
+		s.Fatal(err)
+	}
 }
 
 func brief(m *dns.Msg) string {

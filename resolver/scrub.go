@@ -15,7 +15,7 @@ type response struct {
 	rcode         wire.Rcode
 	authoritative bool // AA
 	recursive     bool // RA
-	upward        bool // an NS RRset above the zone: the server sends the asker back to where it came from
+	away          bool // an NS RRset outside the zone: the server sends the asker back to where it came from, or astray
 	answer        []wire.RRset
 	authority     []wire.RRset
 	glue          map[wire.Name][]netip.Addr
@@ -35,17 +35,17 @@ func scrub(msg *dns.Msg, question wire.Question, zone wire.Name) (response, bool
 	s := scrubber{zone: zone, keepSigs: question.Type == wire.TypeRRSIG}
 	r.answer = s.sets(msg.Answer)
 	r.authority = s.sets(msg.Ns)
-	r.upward = pointsUp(msg.Ns, zone)
+	r.away = pointsAway(msg.Ns, zone)
 	for _, rr := range msg.Extra {
 		s.takeGlue(&r, rr)
 	}
 	return r, !s.oversized
 }
 
-func pointsUp(records []dns.RR, zone wire.Name) bool {
+func pointsAway(records []dns.RR, zone wire.Name) bool {
 	for _, rr := range records {
 		if ns, ok := rr.(*dns.NS); ok {
-			if owner, err := wire.ParseName(ns.Hdr.Name); err == nil && zone.Below(owner) {
+			if owner, err := wire.ParseName(ns.Hdr.Name); err == nil && !owner.Within(zone) {
 				return true
 			}
 		}

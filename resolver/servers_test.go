@@ -143,7 +143,7 @@ func TestSpecialAddressesAreNotAsked(t *testing.T) {
 	for _, address := range []string{"127.0.0.1", "10.0.0.1", "192.168.1.1", "0.0.0.0", "169.254.1.1"} {
 		t.Run(address, func(t *testing.T) {
 			play(t, func(s *script) {
-				s.Data("example.").Add("shop NS ns.shop\nns.shop A " + address)
+				s.add("example.", "shop NS ns.shop\nns.shop A "+address)
 				s.want("www.shop.example.", "A", "SERVFAIL")
 				s.saw("example.", "shop.example. A")
 			})

@@ -1,0 +1,167 @@
+package resolver
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+
+	"tacit/internal/testnet"
+	"tacit/internal/wire"
+	"tacit/internal/work"
+	"tacit/upstream"
+)
+
+// Who asks after a flush gets nothing that was learned before, even if a resolution was under way; and what it learned is not put back.
+func TestFlushInFlight(t *testing.T) {
+	for name, flush := range map[string]func(s *script){
+		"name":    func(s *script) { s.r.cache.Flush(wire.MustName("www.shop.example.")) },
+		"subtree": func(s *script) { s.r.cache.FlushSubtree(wire.MustName("example.")) },
+		"all":     func(s *script) { s.r.cache.FlushAll() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(s *script) {
+				s.Zone("other.test.", "www A 203.0.113.80\nnew A 203.0.113.90", testnet.Latency(400*time.Millisecond))
+				s.Zone("shop.example.", "www CNAME www.other.test.")
+				var group sync.WaitGroup
+				group.Go(func() { s.resolve("www.shop.example.", "A") })
+				time.Sleep(200 * time.Millisecond) // the alias is known, its target is being asked for
+				s.Data("shop.example.").Remove("www.shop.example.")
+				s.add("shop.example.", "www CNAME new.other.test.")
+				flush(s)
+				const fresh = "NOERROR www.shop.example. CNAME new.other.test.; new.other.test. A 203.0.113.90"
+				s.want("www.shop.example.", "A", fresh)
+				group.Wait()
+				s.want("www.shop.example.", "A", fresh)
+			})
+		})
+	}
+}
+
+// When all places are taken, the oldest resolution that had its chance gives way; while all are young, the new one waits for no place.
+func TestJostle(t *testing.T) {
+	play(t, func(s *script) {
+		s.Zone("shop.example.", wwwRecord)
+		s.want("shop.example.", "A", "NOERROR")
+		s.Zone("dead.example.", "", testnet.Silent(), testnet.TCPRefused())
+		var group sync.WaitGroup
+		answers := make([]*dns.Msg, 3)
+		for i := range answers {
+			group.Go(func() { answers[i] = s.resolve(fmt.Sprintf("w%d.dead.example.", i), "A") })
+			time.Sleep(50 * time.Millisecond)
+		}
+		if m := s.want("www.shop.example.", "A", "SERVFAIL"); !strings.HasPrefix(ede(m), "23 ") {
+			t.Errorf("with all places taken by the young: EDE %s", ede(m))
+		}
+		time.Sleep(jostleAge)
+		s.want("www.shop.example.", "A", wwwAnswer)
+		group.Wait()
+		if !strings.Contains(ede(answers[0]), errJostled.Error()) {
+			t.Errorf("the oldest ended with EDE %s", ede(answers[0]))
+		}
+		for _, m := range answers[1:] {
+			if strings.Contains(ede(m), errJostled.Error()) {
+				t.Error("a younger one gave way")
+			}
+		}
+	}, func(o *Options) { o.Flights = 3 })
+}
+
+// Close ends what is in progress, and everybody gets an answer.
+func TestCloseWhileBusy(t *testing.T) {
+	play(t, func(s *script) {
+		s.Zone("dead.example.", "", testnet.Silent())
+		var group sync.WaitGroup
+		for i := range 20 {
+			group.Go(func() {
+				if m := s.resolve(fmt.Sprintf("w%d.dead.example.", i%10), "A"); m.Rcode != dns.RcodeServerFailure || ede(m) == "" {
+					t.Errorf("%s, EDE %s", brief(m), ede(m))
+				}
+			})
+		}
+		time.Sleep(100 * time.Millisecond)
+		started := time.Now()
+		s.r.Close()
+		group.Wait()
+		if waited := time.Since(started); waited > 0 {
+			t.Errorf("it took %v", waited)
+		}
+		s.want("www.dead.example.", "A", "SERVFAIL")
+	})
+}
+
+// panicky is an Exchanger that panics when it is asked the first time.
+type panicky struct {
+	Exchanger
+	once sync.Once
+}
+
+func (p *panicky) Exchange(ctx context.Context, s upstream.Server, q wire.Question, w *work.Budget) (upstream.Reply, error) {
+	p.once.Do(func() {
+		time.Sleep(time.Second)
+		panic("a bug")
+	})
+	return p.Exchanger.Exchange(ctx, s, q, w)
+}
+
+// A bug costs one answer, and neither the program nor those who wait for the same reply.
+func TestPanicInAnExchange(t *testing.T) {
+	play(t, func(s *script) {
+		s.Zone("shop.example.", "* A 203.0.113.80")
+		var group sync.WaitGroup
+		group.Go(func() { s.want("a.shop.example.", "A", "SERVFAIL") })
+		time.Sleep(time.Millisecond)
+		group.Go(func() { s.want("b.shop.example.", "A", "NOERROR b.shop.example. A 203.0.113.80") })
+		group.Wait()
+		s.want("a.shop.example.", "A", "NOERROR a.shop.example. A 203.0.113.80")
+	}, func(o *Options) { o.Exchanger = &panicky{Exchanger: o.Exchanger} })
+}
+
+// An answer is shared by all who waited for it: none of them may see what another does with it.
+func TestWaitersDoNotShareBytes(t *testing.T) {
+	play(t, func(s *script) {
+		s.Zone("shop.example.", wwwRecord)
+		var group sync.WaitGroup
+		for range 10 {
+			group.Go(func() {
+				a := s.ask(question("www.shop.example.", "A"))
+				if got := brief(s.unpack(a)); got != wwwAnswer {
+					t.Errorf("got %s", got)
+				}
+				clear(a.Packet)
+			})
+		}
+		group.Wait()
+		s.want("www.shop.example.", "A", wwwAnswer)
+	})
+}
+
+// A failure that comes from where a look-up started, and not from the name, is not remembered of the name: here the servers of y are found
+// by way of z, and a detour by x that leads in a circle says nothing about x.
+func TestCircleIsNotBlamedOnTheInnocent(t *testing.T) {
+	for seed := range 20 {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			playOnce(t, func(s *script) {
+				z := s.Zone("z.test.", "")
+				x := s.Server("ns.x.example.")
+				s.ZoneAt("y.example.", "@ NS ns.x.example.\n@ NS "+z.Name()+"\nns A 192.0.2.250\nwww A 203.0.113.81", z)
+				s.Data("y.example.").Remove("ns.y.example.")
+				for _, a := range x.Addresses() {
+					if a.Addr().Is4() {
+						s.add("y.example.", "ns A "+a.Addr().String())
+					}
+				}
+				s.Data("example.").Remove("ns.x.example.")
+				s.Data("example.").Remove("x.example.")
+				s.add("example.", "x NS ns.y.example.")
+				x.Host(testnet.MustZone("x.example.", "@ NS ns.y.example.\nns A "+x.Addresses()[0].Addr().String()+"\nwww A 203.0.113.80"))
+				s.want("www.x.example.", "A", "NOERROR www.x.example. A 203.0.113.80")
+				s.want("ns.x.example.", "A", "NOERROR ns.x.example. A "+x.Addresses()[0].Addr().String())
+			}, packetsOn)
+		})
+	}
+}
