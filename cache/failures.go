@@ -23,6 +23,7 @@ type Failures struct {
 type Failure struct {
 	Until  time.Time
 	Errors []wire.ExtendedError // shared
+	Bogus  bool                 // it failed only for those who want answers checked
 
 	wait time.Duration
 }
@@ -60,15 +61,15 @@ func (f *Failures) Get(k Key, now time.Time) (Failure, bool) {
 // last time, up to 5 minutes, when it failed before and has not succeeded since. A failure within the time of
 // another one changes nothing, as both were tried at once.
 func (f *Failures) Put(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
-	f.put(k, errors, firstFailureWait, now, generation)
+	f.put(k, Failure{Errors: errors, wait: firstFailureWait}, now, generation)
 }
 
-// PutBogus remembers that what k gave was bogus: for a minute at least, as a broken zone is mended by people.
+// PutBogus remembers that what k gave was bogus, or could not be validated: for a minute at least, as a broken zone is mended by people.
 func (f *Failures) PutBogus(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
-	f.put(k, errors, bogusWait, now, generation)
+	f.put(k, Failure{Errors: errors, Bogus: true, wait: bogusWait}, now, generation)
 }
 
-func (f *Failures) put(k Key, errors []wire.ExtendedError, wait time.Duration, now time.Time, generation uint64) {
+func (f *Failures) put(k Key, failure Failure, now time.Time, generation uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if !f.generation.is(generation) {
@@ -79,9 +80,10 @@ func (f *Failures) put(k Key, errors []wire.ExtendedError, wait time.Duration, n
 		return
 	}
 	if ok && now.Before(last.Until.Add(maxFailureWait)) { // older ones say nothing about today
-		wait = min(max(wait, 2*last.wait), maxFailureWait)
+		failure.wait = min(max(failure.wait, 2*last.wait), maxFailureWait)
 	}
-	f.entries.Add(k, Failure{Until: now.Add(wait), Errors: errors, wait: wait})
+	failure.Until = now.Add(failure.wait)
+	f.entries.Add(k, failure)
 }
 
 // Forget forgets the failures of k: it succeeded.

@@ -110,6 +110,16 @@ func (r *RRsets) Get(k Key, least Rank, now time.Time) (Entry, State) {
 	return found, state
 }
 
+// Drop forgets one entry.
+func (r *RRsets) Drop(k Key) {
+	shard, hash := r.entries.locate(k)
+	shard.Lock()
+	defer shard.Unlock()
+	if i := shard.find(hash, k); i != 0 {
+		shard.remove(i)
+	}
+}
+
 // NoNameAbove returns the NXDOMAIN that is known for name or an ancestor of it below the root: nothing exists below a name
 // that does not (RFC 8020 section 2).
 func (r *RRsets) NoNameAbove(name wire.Name, partition uint16, now time.Time) (Entry, bool) {

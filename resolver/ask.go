@@ -14,7 +14,7 @@ import (
 func (s *resolution) ask(ctx context.Context, c *cut, name wire.Name, kind wire.Type) (judgement, error) {
 	choice := s.newSelection(c)
 	var doubtful *judgement
-	cause := error(&Error{stepAsk, wire.EDENoReachableAuthority, errNoServer})
+	cause := error(&Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errNoServer})
 	for {
 		candidate, err := s.choose(ctx, choice)
 		if err != nil {
@@ -98,14 +98,15 @@ func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *
 	}
 	switch {
 	case j.usable():
+		s.sources[source(&j, q)] = to.server.Addr
 		return j, nil
 	case j.outcome == lame:
 		s.memory.MarkLame(to.server, c.zone, s.now())
-		return j, &Error{stepAsk, wire.EDENoReachableAuthority, errLame}
+		return j, &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errLame}
 	case j.outcome == failing:
-		return j, &Error{stepAsk, wire.EDENoReachableAuthority, errLame}
+		return j, &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errLame}
 	default:
-		return j, &Error{stepAsk, wire.EDEInvalidData, errMalformed}
+		return j, &Error{Step: stepAsk, EDE: wire.EDEInvalidData, Err: errMalformed}
 	}
 }
 
@@ -130,15 +131,15 @@ func (s *resolution) blame(ctx context.Context, to *candidate, err error) error 
 	switch ctx.Err() {
 	case nil:
 	case context.DeadlineExceeded:
-		return &Error{stepAsk, wire.EDENoReachableAuthority, errTime}
+		return &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errTime}
 	default:
-		return &Error{stepAsk, wire.EDENetworkError, errJostled}
+		return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: errJostled}
 	}
 	s.unanswered[to.server.Addr]++
 	var failure *upstream.Error
 	if errors.As(err, &failure) && failure.Outcome != upstream.Timeout {
 		to.spent = true
-		return &Error{stepAsk, wire.EDENetworkError, errNoServer}
+		return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: errNoServer}
 	}
-	return &Error{stepAsk, wire.EDENoReachableAuthority, errNoServer}
+	return &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errNoServer}
 }

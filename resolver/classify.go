@@ -43,8 +43,11 @@ type judgement struct {
 
 	glue map[wire.Name][]netip.Addr // of priming: the addresses that came along
 
+	proof []wire.RRset // NSEC and NSEC3 RRsets of the authority section, for the validator
+
 	// Of a referral.
 	cut     wire.Name
+	ds      *wire.RRset
 	servers []cache.NameServer
 	ttl     uint32
 }
@@ -61,7 +64,7 @@ func (j *judgement) usable() bool {
 
 // classify judges a scrubbed response to the question (name, kind) by a server of zone.
 func classify(r *response, name wire.Name, kind wire.Type, zone wire.Name) judgement {
-	j := judgement{target: name, rank: cache.Answer, glue: r.glue}
+	j := judgement{target: name, rank: cache.Answer, glue: r.glue, proof: proofsIn(r.authority)}
 	if r.authoritative {
 		j.rank = cache.AnswerAA
 	}
@@ -128,6 +131,7 @@ func (j *judgement) judgeAbsence(r *response, zone wire.Name) {
 // refer makes j a referral to the zone that owns ns.
 func (j *judgement) refer(r *response, ns *wire.RRset) {
 	j.outcome, j.cut, j.ttl = referral, ns.Name, ns.TTL
+	j.ds = findSet(r.authority, ns.Name, wire.TypeDS)
 	for data := ns.Data; len(data) > 0; {
 		var rdata []byte
 		rdata, data = data.Next()
@@ -137,6 +141,19 @@ func (j *judgement) refer(r *response, ns *wire.RRset) {
 		}
 	}
 }
+
+// proofsIn returns the sets that deny something, up to a number that no honest denial passes.
+func proofsIn(sets []wire.RRset) []wire.RRset {
+	var proofs []wire.RRset
+	for i := range sets {
+		if t := sets[i].Type; (t == wire.TypeNSEC || t == wire.TypeNSEC3) && len(sets[i].Sigs) > 0 && len(proofs) < maxProofs {
+			proofs = append(proofs, sets[i])
+		}
+	}
+	return proofs
+}
+
+const maxProofs = 8
 
 // findCovering returns the first set of a type whose owner is name or above it, and at or below zone.
 func findCovering(sets []wire.RRset, kind wire.Type, name, zone wire.Name) *wire.RRset {

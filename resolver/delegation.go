@@ -58,9 +58,21 @@ func (s *resolution) descend(c *cut, j *judgement) cut {
 	if parent.Lease.IsZero() { // what the configuration says has no end
 		parent.Lease = now.Add(forever)
 	}
+	s.keepDS(c, j, now)
 	child := cache.Delegation{Zone: j.cut, Servers: s.reachable(j.servers), Partition: c.partition}
 	child, _ = s.cache.Delegations.Put(child, parent, j.ttl, now, s.generation)
 	return cut{zone: child.Zone, lease: child.Lease, servers: child.Servers, partition: child.Partition}
+}
+
+// keepDS remembers what a referral says of the child's DS RRset, for when the validator asks. It ranks too low to be an answer.
+func (s *resolution) keepDS(c *cut, j *judgement, now time.Time) {
+	e := cache.Entry{Kind: cache.NoData, Rank: cache.Authority, Cut: c.zone, Lease: c.lease, Proof: j.proof}
+	if j.ds != nil {
+		e.Kind, e.Set, e.Proof = cache.Positive, *j.ds, nil
+	}
+	if s.validator != nil && (j.ds != nil || len(j.proof) > 0) {
+		s.put(c, j.cut, wire.TypeDS, &e, now)
+	}
 }
 
 const forever = 365 * 24 * time.Hour

@@ -12,12 +12,13 @@ type Step string
 
 // Steps.
 const (
-	stepAdmit   Step = "admission"
-	stepPrime   Step = "priming"
-	stepAsk     Step = "asking the servers of a zone"
-	stepServers Step = "finding the servers of a zone"
-	stepAlias   Step = "following aliases"
-	stepAnswer  Step = "building the answer"
+	stepAdmit    Step = "admission"
+	stepPrime    Step = "priming"
+	stepAsk      Step = "asking the servers of a zone"
+	stepServers  Step = "finding the servers of a zone"
+	stepAlias    Step = "following aliases"
+	stepValidate Step = "validating"
+	stepAnswer   Step = "building the answer"
 )
 
 // An Error says why a question was not resolved. Its text names the step and the limit, never the question or a server.
@@ -25,6 +26,8 @@ type Error struct {
 	Step Step
 	EDE  wire.EDE
 	Err  error
+
+	told string // for the asker only: may name the zone that is at fault
 }
 
 func (e *Error) Error() string { return string(e.Step) + ": " + e.Err.Error() }
@@ -45,6 +48,7 @@ var (
 	errBusy       = errors.New("too many resolutions in progress")
 	errTooDeep    = errors.New("limit of zone cuts on the way reached")
 	errOldFailure = errors.New("failed a moment ago")
+	errBogus      = errors.New("validation failed")
 	errPanicked   = errors.New("internal error")
 )
 
@@ -54,14 +58,17 @@ func fail(step Step, ede wire.EDE, err error) error {
 		return err
 	}
 	if exceeded, ok := errors.AsType[*work.Exceeded](err); ok {
-		return &Error{step, wire.EDEOther, exceeded}
+		return &Error{Step: step, EDE: wire.EDEOther, Err: exceeded}
 	}
-	return &Error{step, ede, err}
+	return &Error{Step: step, EDE: ede, Err: err}
 }
 
 // explain turns an error into what the asker is told (RFC 8914).
 func explain(err error) wire.ExtendedError {
 	if e, ok := errors.AsType[*Error](err); ok {
+		if e.told != "" {
+			return wire.ExtendedError{Code: e.EDE, Text: e.told}
+		}
 		return wire.ExtendedError{Code: e.EDE, Text: e.Err.Error()}
 	}
 	return wire.ExtendedError{Code: wire.EDEOther, Text: "resolution failed"}

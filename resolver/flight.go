@@ -27,9 +27,11 @@ type key struct {
 	kind wire.Type
 }
 
-// A flightKey keeps those who ask after a flush from what was learned before it.
+// A flightKey keeps those who ask after a flush from what was learned before it, and those who want answers checked from those who do not: what goes to
+// servers they share, see exchanges.
 type flightKey struct {
 	key
+	unchecked  bool // CD
 	generation uint64
 }
 
@@ -82,7 +84,7 @@ func (f *flights) fly(ctx context.Context, started *flight, run func(context.Con
 // land makes the result known. A flight whose run panicked lands, too, so that nobody waits for it.
 func (f *flights) land(landed *flight) {
 	if recover() != nil || landed.result == nil {
-		landed.result = failed(&Error{stepAnswer, wire.EDEOther, errPanicked})
+		landed.result = failed(&Error{Step: stepAnswer, EDE: wire.EDEOther, Err: errPanicked})
 	}
 	f.mu.Lock()
 	f.remove(landed)

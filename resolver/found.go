@@ -12,14 +12,24 @@ type found struct {
 	outcome outcome // answer, alias, noData, noName or tooLong
 	sets    []timed // aliases in order, then the answer
 	target  wire.Name
-	soa     *timed // of noData and noName; nil when there is none
-	due     bool   // the cache would like it refreshed
+	soa     *timed    // of noData and noName; nil when there is none
+	stops   time.Time // when a denial expires, with SOA or without
+	due     bool      // the cache would like it refreshed
+
+	cut    wire.Name // the zone whose servers said so
+	lease  time.Time // of that zone
+	rank   cache.Rank
+	proof  []wire.RRset // NSEC and NSEC3 RRsets that a denial or a wildcard rests on
+	status wire.Status  // the least of all parts
+	reason wire.ExtendedError
 }
 
 // A timed is an RRset with the time at which it expires.
 type timed struct {
 	set             wire.RRset
 	stored, expires time.Time
+	status          wire.Status
+	synthesised     bool // from a DNAME: no signature covers it
 }
 
 func (t *timed) ttl(now time.Time) uint32 {
@@ -49,9 +59,10 @@ func (f *found) redirects(name wire.Name) bool {
 func (f *found) redirect(name wire.Name, kind wire.Type) found {
 	dname := &f.sets[0]
 	sets, target, outcome := substitute(&dname.set, name, kind)
-	g := found{outcome: outcome, target: target, due: f.due}
+	g := *f
+	g.outcome, g.target, g.soa, g.sets = outcome, target, nil, nil
 	for _, set := range sets {
-		g.sets = append(g.sets, timed{set, dname.stored, dname.expires})
+		g.sets = append(g.sets, timed{set: set, stored: dname.stored, expires: dname.expires, status: dname.status})
 	}
 	return g
 }
@@ -63,6 +74,9 @@ func (f *found) denies(name wire.Name) bool { return f.outcome == noName && f.ta
 func (f *found) stored() time.Time {
 	if len(f.sets) > 0 {
 		return f.sets[0].stored
+	}
+	if f.soa == nil {
+		return f.stops
 	}
 	return f.soa.stored
 }
@@ -155,20 +169,25 @@ func (r *Resolver) staleNoName(k cache.Key, now time.Time) (found, cache.State) 
 
 // fromEntry makes a found of an entry; positive is what a positive one is.
 func fromEntry(e *cache.Entry, positive outcome) found {
-	f := found{outcome: positive, due: e.Due}
+	f := found{
+		outcome: positive, due: e.Due, cut: e.Cut, lease: e.Lease, rank: e.Rank, proof: e.Proof, status: e.Status,
+	}
 	switch e.Kind {
 	case cache.NoData:
 		f.outcome = noData
 	case cache.NoName:
 		f.outcome = noName
 	case cache.Positive:
-		f.sets = []timed{{e.Set, e.Stored, e.Expires}}
+		f.sets = []timed{{set: e.Set, stored: e.Stored, expires: e.Expires, status: e.Status}}
 		if positive == alias {
 			f.target, _ = targetOf(&e.Set)
 		}
 		return f
 	}
-	f.soa = &timed{e.SOA, e.Stored, e.Expires}
+	f.stops = e.Expires
+	if e.SOA.Type == wire.TypeSOA {
+		f.soa = &timed{set: e.SOA, stored: e.Stored, expires: e.Expires, status: e.Status}
+	}
 	return f
 }
 
@@ -190,29 +209,56 @@ func (s *resolution) knownToExist(name wire.Name, c *cut) bool {
 // store remembers what a reply says and returns it with the time that the cache grants it. A CNAME synthesised from a DNAME is made
 // anew from it each time.
 func (s *resolution) store(c *cut, j *judgement, kind wire.Type) found {
-	f := found{outcome: j.outcome, target: j.target}
+	f := found{outcome: j.outcome, target: j.target, cut: c.zone, lease: c.lease, rank: j.rank, proof: j.proof}
 	now := s.now()
 	for i := range j.records {
 		set := &j.records[i]
 		if i > 0 && j.records[i-1].Type == wire.TypeDNAME && set.Type == wire.TypeCNAME {
-			f.sets = append(f.sets, timed{*set, now, f.sets[i-1].expires})
+			f.sets = append(f.sets, timed{set: *set, stored: now, expires: f.sets[i-1].expires, synthesised: true})
 			continue
 		}
-		e := cache.Entry{Kind: cache.Positive, Set: *set, Rank: j.rank, Cut: c.zone, Lease: c.lease}
-		f.sets = append(f.sets, timed{*set, now, s.put(c, set.Name, set.Type, &e, now)})
+		e := cache.Entry{Kind: cache.Positive, Set: *set, Rank: j.rank, Cut: c.zone, Lease: c.lease, Proof: expansionProof(set, j.proof)}
+		f.sets = append(f.sets, timed{set: *set, stored: now, expires: s.put(c, set.Name, set.Type, &e, now)})
 	}
-	if j.soa != nil && (j.outcome == noData || j.outcome == noName) {
-		f.soa = s.storeDenial(c, j, kind, now)
+	if j.outcome == noData || j.outcome == noName {
+		if j.soa != nil {
+			f.soa = s.storeDenial(c, j, kind, now)
+		}
+	} else if !f.expanded() {
+		f.proof = nil // nothing that it would be needed for
 	}
 	return f
 }
 
+// expanded reports whether a wildcard stands behind one of the sets.
+func (f *found) expanded() bool {
+	for i := range f.sets {
+		if isExpansion(&f.sets[i].set) {
+			return true
+		}
+	}
+	return false
+}
+
+// isExpansion reports whether the signature of a set was made for a wildcard: it counts fewer labels than the owner has (RFC 4034 section 3.1.3).
+func isExpansion(set *wire.RRset) bool {
+	sig, _ := set.Sigs.Next()
+	return len(sig) > 3 && int(sig[3]) < set.Name.Labels()
+}
+
+func expansionProof(set *wire.RRset, proof []wire.RRset) []wire.RRset {
+	if !isExpansion(set) {
+		return nil
+	}
+	return proof
+}
+
 func (s *resolution) storeDenial(c *cut, j *judgement, kind wire.Type, now time.Time) *timed {
-	e := cache.Entry{Kind: cache.NoData, SOA: *j.soa, Rank: j.rank, Cut: c.zone, Lease: c.lease}
+	e := cache.Entry{Kind: cache.NoData, SOA: *j.soa, Rank: j.rank, Cut: c.zone, Lease: c.lease, Proof: j.proof}
 	if j.outcome == noName {
 		e.Kind = cache.NoName
 	}
-	return &timed{*j.soa, now, s.put(c, j.target, kind, &e, now)}
+	return &timed{set: *j.soa, stored: now, expires: s.put(c, j.target, kind, &e, now)}
 }
 
 func (s *resolution) put(c *cut, name wire.Name, kind wire.Type, e *cache.Entry, now time.Time) (expires time.Time) {

@@ -53,7 +53,7 @@ func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type
 			return f, nil // nothing exists below a name that does not (RFC 8020)
 		}
 	}
-	return found{}, &Error{stepAsk, wire.EDEOther, errTooDeep}
+	return found{}, &Error{Step: stepAsk, EDE: wire.EDEOther, Err: errTooDeep}
 }
 
 // minimisation is off towards forwarders, who have to be told the whole name.

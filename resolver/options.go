@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tacit/cache"
+	"tacit/dnssec"
 	"tacit/internal/wire"
 	"tacit/internal/work"
 	"tacit/upstream"
@@ -16,6 +17,9 @@ type Options struct {
 	Exchanger Exchanger
 	Memory    *upstream.Memory
 	Cache     *cache.Cache
+
+	// Validator judges what is found. Nil: nothing is validated, and AD is never set.
+	Validator *dnssec.Validator
 
 	// Rules answer before anything is asked: special-use names, block lists. Nil: none.
 	Rules Answerer

@@ -39,8 +39,11 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 	name := q.Name
 	for range work.DefaultLimits[work.Alias] + 1 {
 		f, state := r.known(name, q.Type, now)
-		if state == cache.Missing || state > worst {
+		if state == cache.Missing || state > worst || r.mustJudge(q) && f.status == wire.Indeterminate {
 			return r.recentFailure(q, name, now)
+		}
+		if r.mustJudge(q) && f.status == wire.Bogus {
+			return r.bogus(q, name, now), false, true
 		}
 		res.append(&f)
 		res.stale = res.stale || state == cache.Stale
@@ -57,13 +60,24 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 func (r *Resolver) recentFailure(q wire.Question, last wire.Name, now time.Time) (res *result, due, complete bool) {
 	for _, name := range []wire.Name{q.Name, last} {
 		k := cache.Key{Name: name, Type: q.Type, Partition: r.routes.partition(name, q.Type)}
-		if failure, ok := r.cache.Failures.Get(k, now); ok {
-			res = failed(&Error{stepAsk, wire.EDECachedError, errOldFailure})
+		if failure, ok := r.cache.Failures.Get(k, now); ok && (!failure.Bogus || r.mustJudge(q)) {
+			res = failed(&Error{Step: stepAsk, EDE: wire.EDECachedError, Err: errOldFailure})
 			res.errs = append(res.errs, failure.Errors...)
 			return res, false, true
 		}
 	}
 	return nil, false, false
+}
+
+// mustJudge reports whether only validated data may answer q.
+func (r *Resolver) mustJudge(q wire.Question) bool { return r.validator != nil && !q.CD }
+
+// bogus returns the failure of a name whose data are known to be bogus, with the reason as long as it is remembered.
+func (r *Resolver) bogus(q wire.Question, name wire.Name, now time.Time) *result {
+	if res, _, ok := r.recentFailure(q, name, now); ok {
+		return res
+	}
+	return failed(&Error{Step: stepValidate, EDE: wire.EDEBogus, Err: errBogus})
 }
 
 // stale returns an answer of which parts have expired, nil when there is none or none is wanted.

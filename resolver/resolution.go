@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tacit/cache"
+	"tacit/dnssec"
 	"tacit/internal/wire"
 	"tacit/internal/work"
 )
@@ -24,10 +25,19 @@ type resolution struct {
 	looking        map[wire.Name]bool      // servers whose addresses are being looked up
 	unanswered     map[netip.AddrPort]int8 // questions without a reply
 	pastForwarders bool                    // a forward zone that may be iterated has failed
+
+	checking   bool                    // what is found is validated
+	fetched    map[key]dnssec.Reply    // for the validator
+	sources    map[key]netip.AddrPort  // who answered what
+	distrusted map[netip.AddrPort]bool // whose word turned out to be bogus
+	refetches  int
+	refetched  map[key]int
 }
 
-func (r *Resolver) newResolution(report tracer) *resolution {
+func (r *Resolver) newResolution(q wire.Question, report tracer) *resolution {
 	return &resolution{
+		checking: r.validator != nil && !q.CD, fetched: map[key]dnssec.Reply{},
+		sources: map[key]netip.AddrPort{}, distrusted: map[netip.AddrPort]bool{}, refetched: map[key]int{},
 		Resolver: r, budget: work.New(r.limits), generation: r.cache.Generation(), report: report, started: r.now(),
 		looking: map[wire.Name]bool{}, unanswered: map[netip.AddrPort]int8{},
 	}
@@ -77,11 +87,11 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 	now := s.now()
 	if f, state := s.known(name, kind, now); state == cache.Fresh && (!s.refresh || !f.nearEnd(now)) {
 		s.traceKnown(name, kind, &f)
-		return f, nil
+		return f, s.judged(ctx, name, kind, &f)
 	}
 	k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
-	if failure, ok := s.cache.Failures.Get(k, now); ok {
-		return found{}, &Error{stepAsk, firstCode(failure.Errors), errOldFailure}
+	if failure, ok := s.cache.Failures.Get(k, now); ok && (s.checking || !failure.Bogus) {
+		return found{}, &Error{Step: stepAsk, EDE: firstCode(failure.Errors), Err: errOldFailure}
 	}
 	f, err := s.iterate(ctx, name, kind)
 	if err != nil && !final(err) && s.mayIterateInstead(name) {
@@ -95,7 +105,12 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 		}
 		return found{}, err
 	}
-	s.cache.Failures.Forget(k)
+	if err := s.judged(ctx, name, kind, &f); err != nil {
+		return found{}, err
+	}
+	if s.checking || s.validator == nil {
+		s.cache.Failures.Forget(k)
+	}
 	return f, nil
 }
 
@@ -112,9 +127,9 @@ const maxDepth = 7
 func (s *resolution) lookUpServer(ctx context.Context, name wire.Name) ([]netip.Addr, error) {
 	switch {
 	case s.looking[name]:
-		return nil, &Error{stepServers, wire.EDENoReachableAuthority, errCyclic}
+		return nil, &Error{Step: stepServers, EDE: wire.EDENoReachableAuthority, Err: errCyclic}
 	case s.depth >= maxDepth:
-		return nil, &Error{stepServers, wire.EDENoReachableAuthority, errDepth}
+		return nil, &Error{Step: stepServers, EDE: wire.EDENoReachableAuthority, Err: errDepth}
 	}
 	if err := s.budget.Spend(work.ServerLookup, 1); err != nil {
 		return nil, fail(stepServers, wire.EDENoReachableAuthority, err)
@@ -135,7 +150,7 @@ func (s *resolution) lookUpServer(ctx context.Context, name wire.Name) ([]netip.
 			return nil, err
 		}
 		if cause = err; cause == nil {
-			cause = &Error{stepServers, wire.EDENoReachableAuthority, errNoServer}
+			cause = &Error{Step: stepServers, EDE: wire.EDENoReachableAuthority, Err: errNoServer}
 		}
 		if err := s.budget.Spend(work.FailedLookup, 1); err != nil {
 			return nil, fail(stepServers, wire.EDENoReachableAuthority, err)

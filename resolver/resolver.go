@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"tacit/cache"
+	"tacit/dnssec"
 	"tacit/internal/wire"
 	"tacit/internal/work"
 	"tacit/upstream"
@@ -15,6 +16,7 @@ type Resolver struct {
 	exchanger Exchanger
 	memory    *upstream.Memory
 	cache     *cache.Cache
+	validator *dnssec.Validator
 	rules     Answerer
 	hints     []Hint
 	routes    routes
@@ -40,7 +42,7 @@ const (
 // New returns a Resolver.
 func New(o Options) *Resolver {
 	r := &Resolver{
-		exchanger: o.Exchanger, memory: o.Memory, cache: o.Cache, rules: o.Rules,
+		exchanger: o.Exchanger, memory: o.Memory, cache: o.Cache, validator: o.Validator, rules: o.Rules,
 		hints: o.Hints, routes: newRoutes(&o), limits: o.Limits, now: o.Now,
 		port: o.Port, noIPv4: o.NoIPv4, noIPv6: o.NoIPv6, minimise: o.Minimise,
 		allowSpecial: o.AllowSpecialAddresses, noStale: o.NoStale, noPrefetch: o.NoPrefetch,
@@ -112,7 +114,7 @@ var refusal = &result{
 func (r *Resolver) await(ctx context.Context, q wire.Question) wire.Answer {
 	f := r.start(q, false)
 	if f == nil {
-		return r.makeDo(q, failed(&Error{stepAdmit, wire.EDENetworkError, errBusy}))
+		return r.makeDo(q, failed(&Error{Step: stepAdmit, EDE: wire.EDENetworkError, Err: errBusy}))
 	}
 	patience := time.NewTimer(staleAfter)
 	defer patience.Stop()
@@ -125,15 +127,15 @@ func (r *Resolver) await(ctx context.Context, q wire.Question) wire.Answer {
 				return stale.pack(q, r.now())
 			}
 		case <-ctx.Done():
-			return r.makeDo(q, failed(&Error{stepAsk, wire.EDENoReachableAuthority, errTime}))
+			return r.makeDo(q, failed(&Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errTime}))
 		}
 	}
 }
 
 // start joins the flight for q, which it starts when there is none.
 func (r *Resolver) start(q wire.Question, refresh bool) *flight {
-	return r.flights.join(flightKey{key{q.Name, q.Type}, r.cache.Generation()}, func(ctx context.Context) *result {
-		s := r.newResolution(nil)
+	return r.flights.join(flightKey{key{q.Name, q.Type}, q.CD, r.cache.Generation()}, func(ctx context.Context) *result {
+		s := r.newResolution(q, nil)
 		s.refresh = refresh
 		res := s.follow(ctx, q.Name, q.Type)
 		res.generation = s.generation
@@ -167,7 +169,7 @@ func (r *Resolver) trace(ctx context.Context, q wire.Question, report tracer) wi
 	if a, ok := r.rules.Answer(q, now); ok {
 		return a
 	}
-	s := r.newResolution(report)
+	s := r.newResolution(q, report)
 	ctx, cancel := context.WithTimeout(ctx, resolutionTime)
 	defer cancel()
 	res := s.follow(ctx, q.Name, q.Type)

@@ -99,7 +99,7 @@ func BenchmarkPack(b *testing.B) {
 	for i := range 4 {
 		set.Data = set.Data.Add([]byte{203, 0, 113, byte(i)})
 	}
-	res := &result{answer: []timed{{set, now, now.Add(time.Hour)}}}
+	res := &result{answer: []timed{{set: set, stored: now, expires: now.Add(time.Hour)}}}
 	q := wire.Question{Name: name, Type: wire.TypeA, Class: wire.ClassIN}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -13,6 +13,8 @@ type result struct {
 	answer []timed
 	soa    *timed
 	errs   []wire.ExtendedError
+	proof  []wire.RRset // for those who want DNSSEC records
+	secure bool
 	stale  bool
 	err    error // why there is none
 
@@ -24,8 +26,13 @@ const staleTTL = 30
 
 // append adds what was found of the next name.
 func (r *result) append(f *found) {
+	r.secure = f.status == wire.Secure && (r.secure || len(r.answer) == 0)
 	r.answer = append(r.answer, f.sets...)
+	r.proof = append(r.proof, f.proof...)
 	r.soa = f.soa
+	if f.status == wire.Insecure && f.reason.Text != "" {
+		r.errs = append(r.errs, f.reason)
+	}
 	switch f.outcome {
 	case noName:
 		r.rcode = wire.NXDomain
@@ -45,7 +52,7 @@ func (r *result) fail(err error) *result {
 // loop makes r a failure that shows the aliases that go round (RFC 1034 section 3.6.2 wants an error).
 func (r *result) loop() *result {
 	round := r.answer
-	r.fail(&Error{stepAlias, wire.EDEOther, errLoop})
+	r.fail(&Error{Step: stepAlias, EDE: wire.EDEOther, Err: errLoop})
 	r.answer = round
 	return r
 }
@@ -58,12 +65,19 @@ var builders = sync.Pool{New: func() any { return new(wire.Builder) }}
 func (r *result) pack(q wire.Question, now time.Time) wire.Answer {
 	b := builders.Get().(*wire.Builder)
 	defer builders.Put(b)
-	b.Begin(nil, q, r.rcode, 0)
+	b.Begin(nil, q, r.rcode, r.flags())
 	expires, err := r.write(b, q, now)
 	if err != nil {
-		return failed(&Error{stepAnswer, wire.EDEOther, err}).pack(q, now)
+		return failed(&Error{Step: stepAnswer, EDE: wire.EDEOther, Err: err}).pack(q, now)
 	}
 	return wire.Answer{Packet: b.Message(), Expires: expires, Errors: r.errs}
+}
+
+func (r *result) flags() wire.Flags {
+	if r.secure {
+		return wire.Authenticated
+	}
+	return 0
 }
 
 func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires time.Time, err error) {
@@ -83,13 +97,30 @@ func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires
 		}
 	}
 	if r.soa != nil {
-		err := add(wire.AuthoritySection, r.soa) // sets expires
-		return expires, err
-	}
-	if !r.lasting(q.Type) {
+		if err := add(wire.AuthoritySection, r.soa); err != nil {
+			return expires, err
+		}
+	} else if !r.lasting(q.Type) {
 		expires = now
 	}
-	return expires, nil
+	if q.DO {
+		err = r.writeProof(b, uint32(max(0, expires.Sub(now))/time.Second))
+	}
+	return expires, err
+}
+
+// writeProof adds what shows a DNSSEC-aware client that the rest is true (RFC 4035 section 3.1.3).
+func (r *result) writeProof(b *wire.Builder, ttl uint32) error {
+	for i := range r.proof {
+		set := &r.proof[i]
+		if findSet(r.proof[:i], set.Name, set.Type) != nil { // one name's proof may serve for the next alias, too
+			continue
+		}
+		if err := b.Add(wire.AuthoritySection, set, min(set.TTL, ttl), true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // lasting reports whether a result without SOA may be kept: a denial without one may not (RFC 2308 section 5).

@@ -82,7 +82,7 @@ func (r *resolution) preference(s *selection, c *candidate, now time.Time) prefe
 	switch {
 	case c.spent, c.tries >= maxTries, r.unanswered[c.server.Addr] >= maxUnanswered:
 		return never
-	case r.memory.Lame(c.server, s.zone, now):
+	case r.memory.Lame(c.server, s.zone, now), r.distrusted[c.server.Addr]:
 		return lastHope
 	case state.Probe && below(exploreOneIn) == 0:
 		return willing

@@ -27,7 +27,7 @@ func serverAt(address string) upstream.Server {
 func newTestResolution(o Options) *resolution {
 	o.Memory = upstream.NewMemory(upstream.MemoryOptions{})
 	o.Cache = cache.New(cache.Options{Size: 1 << 20})
-	return New(o).newResolution(nil)
+	return New(o).newResolution(wire.Question{}, nil)
 }
 
 func TestSelectionLimits(t *testing.T) {
@@ -166,7 +166,7 @@ func TestForwarderAndServersAreDifferentExchanges(t *testing.T) {
 		q := wire.Question{Name: wire.MustName("new.shop.example."), Type: wire.TypeA}
 		var group sync.WaitGroup
 		group.Go(func() {
-			s.r.newResolution(nil).exchange(context.Background(), wire.MustName("shop.example."), to, q)
+			s.r.newResolution(wire.Question{}, nil).exchange(context.Background(), wire.MustName("shop.example."), to, q)
 		})
 		time.Sleep(10 * time.Millisecond)
 		started := time.Now()

@@ -35,7 +35,8 @@ const (
 	EventCut                       // a zone cut was learned
 	EventAlias                     // a CNAME or DNAME is followed
 	EventCache                     // something was known already
-	EventFinished                  // the verdict
+	EventVerdict                   // what was found has been validated
+	EventFinished                  // the end
 )
 
 type tracer func(Event)
@@ -93,4 +94,13 @@ func (s *resolution) traceFinished(res *result) {
 		e.Detail = res.err.Error()
 	}
 	s.emit(e)
+}
+
+func (s *resolution) traceVerdict(name wire.Name, kind wire.Type, f *found) {
+	if s.report != nil {
+		s.emit(Event{
+			Kind: EventVerdict, Cut: f.cut, Asked: wire.Question{Name: name, Type: kind, Class: wire.ClassIN},
+			Outcome: f.status.String(), Detail: f.reason.Text,
+		})
+	}
 }

@@ -1,0 +1,169 @@
+package dnssec
+
+import (
+	"errors"
+	"time"
+
+	"tacit/internal/wire"
+	"tacit/internal/work"
+)
+
+// Limits of the work on one RRset (KeyTrap, CVE-2023-50387).
+const (
+	maxChecks     = 8 // signature checks
+	maxFailures   = 4 // ... that did not verify
+	maxSignatures = 8 // signatures looked at
+	maxSameTag    = 2 // keys tried for one signature
+)
+
+// signerOf returns who signed a set: the signer of the first signature that could be for it.
+func signerOf(set *wire.RRset) (wire.Name, bool) {
+	for sig := range signatures(set) {
+		if sig.Fits(set) == nil {
+			return sig.Signer, true
+		}
+	}
+	return wire.Root, false
+}
+
+// signerOfDenial returns who signed a denial: its proof, or else its SOA.
+func signerOfDenial(d *Denied) (wire.Name, bool) {
+	for i := range d.Proof {
+		if signer, ok := signerOf(&d.Proof[i]); ok {
+			return signer, true
+		}
+	}
+	if d.SOA == nil {
+		return wire.Root, false
+	}
+	return signerOf(d.SOA)
+}
+
+// signatures yields the signatures of a set that can be read, up to maxSignatures.
+func signatures(set *wire.RRset) func(yield func(*Signature) bool) {
+	return func(yield func(*Signature) bool) {
+		data := set.Sigs
+		for range maxSignatures {
+			var rdata []byte
+			if rdata, data = data.Next(); rdata == nil {
+				return
+			}
+			if sig, ok := ParseSignature(rdata); ok && !yield(&sig) {
+				return
+			}
+		}
+	}
+}
+
+// verify checks the signatures of set against the keys of its zone, until one holds (RFC 4035 section 5.3.3).
+func (c *chain) verify(set *wire.RRset, trust cut) (*Signature, Verdict, error) {
+	best := bogus(trust.zone, wire.EDERRSIGsMissing, "no signature by the zone over the records")
+	checks, failures := 0, 0
+	for sig := range signatures(set) {
+		if sig.Signer != trust.zone || sig.Fits(set) != nil || !c.v.supports(sig.Algorithm) {
+			continue
+		}
+		if err := sig.ValidAt(c.moment); err != nil {
+			best = bogus(trust.zone, validityCode(err), err.Error())
+			continue
+		}
+		tried := 0
+		for i := range trust.keys {
+			k := &trust.keys[i]
+			if k.Tag != sig.Tag || k.Algorithm != sig.Algorithm {
+				continue
+			}
+			if checks == maxChecks || failures == maxFailures {
+				return nil, bogus(trust.zone, wire.EDEBogus, "more signatures or keys than are worth checking"), nil
+			}
+			if tried == maxSameTag {
+				break
+			}
+			tried, checks = tried+1, checks+1
+			switch err := c.check(sig, set, k); {
+			case err == nil:
+				return sig, Verdict{Status: wire.Secure, Until: c.now.Add(sig.left(c.moment))}, nil
+			case errors.Is(err, errNoWork):
+				return nil, Verdict{}, c.err
+			}
+			failures++
+			best = bogus(trust.zone, wire.EDEBogus, "signature does not verify")
+		}
+		if tried == 0 {
+			best = bogus(trust.zone, wire.EDEDNSKEYMissing, "no key for the signature")
+		}
+	}
+	return nil, best, nil
+}
+
+var errNoWork = errors.New("no work allowed")
+
+// check does the one costly thing: it pays for it, waits for a slot, and verifies.
+func (c *chain) check(sig *Signature, set *wire.RRset, k *Key) error {
+	if c.err = c.w.Spend(work.Signature, 1); c.err != nil {
+		return errNoWork
+	}
+	select {
+	case c.v.crypto <- struct{}{}:
+	case <-c.ctx.Done():
+		c.err = c.ctx.Err()
+		return errNoWork
+	}
+	err := sig.Verify(set, k)
+	<-c.v.crypto
+	if err != nil {
+		if c.err = c.w.Spend(work.FailedSignature, 1); c.err != nil {
+			return errNoWork
+		}
+	}
+	return err
+}
+
+// left returns how much longer the signature is valid. Within the skew of clocks that it is granted it is good for nothing but the moment.
+func (s *Signature) left(moment time.Time) time.Duration {
+	return max(0, time.Duration(int32(s.Expiration-uint32(moment.Unix())))*time.Second)
+}
+
+func validityCode(err error) wire.EDE {
+	switch {
+	case errors.Is(err, errNotYetValid):
+		return wire.EDESignatureNotYetValid
+	case errors.Is(err, errExpired):
+		return wire.EDESignatureExpired
+	default:
+		return wire.EDEBogus
+	}
+}
+
+// supports reports whether signatures of an algorithm prove anything here.
+func (v *Validator) supports(algorithm uint8) bool {
+	return SupportedAlgorithm(algorithm) && (v.trustSHA || !UsesSHA1(algorithm))
+}
+
+func (v *Validator) supportsDigest(digest uint8) bool {
+	return SupportedDigest(digest) && (v.trustSHA || digest != digestSHA1)
+}
+
+// denial returns the proofs that can be made from the NSEC and NSEC3 RRsets that the zone itself signed, and when the first of their
+// signatures ends.
+func (c *chain) denial(trust cut, proof []wire.RRset) (*Denial, time.Time, error) {
+	var signed []wire.RRset
+	var until time.Time
+	for i := range proof {
+		if len(signed) == maxProofSets {
+			break
+		}
+		_, verdict, err := c.verify(&proof[i], trust)
+		if err != nil {
+			return nil, until, err
+		}
+		if verdict.Status == wire.Secure {
+			signed = append(signed, proof[i])
+			until = sooner(until, verdict.Until)
+		}
+	}
+	return NewDenial(trust.zone, signed, c.w), until, nil
+}
+
+// maxProofSets bounds the NSEC or NSEC3 RRsets of one denial: four prove the hardest case.
+const maxProofSets = 8

@@ -1,0 +1,216 @@
+package resolver
+
+import (
+	"context"
+	"time"
+
+	"tacit/cache"
+	"tacit/dnssec"
+	"tacit/internal/wire"
+	"tacit/internal/work"
+)
+
+// Limits of turning to other servers because what was given cannot be believed: in one resolution, and for one question.
+const (
+	maxRefetches   = 4
+	maxRefetchesOf = 2
+)
+
+// bogusTTL bounds how long data are kept that were found to be bogus, for those who do not want them checked.
+const bogusTTL = 60 * time.Second
+
+// judged makes sure that f, found of a name, can be believed by whoever wants answers checked. The addresses of name servers are used without:
+// a lie there costs the answer, which is judged itself.
+func (s *resolution) judged(ctx context.Context, name wire.Name, kind wire.Type, f *found) error {
+	if !s.checking || s.depth > 0 || f.status > wire.Bogus {
+		return nil
+	}
+	err := s.weigh(ctx, name, kind, f)
+	k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
+	if s.ofName(err) && err != nil {
+		s.cache.Failures.PutBogus(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
+	}
+	return err
+}
+
+// weigh judges f, twice where other servers may have something better, and remembers the verdict.
+func (s *resolution) weigh(ctx context.Context, name wire.Name, kind wire.Type, f *found) error {
+	for {
+		if err := s.judgeParts(ctx, kind, f); err != nil {
+			return fail(stepValidate, wire.EDEIndeterminate, err)
+		}
+		if f.status != wire.Bogus || !s.Refetch(name, kind) {
+			break
+		}
+		again, err := s.iterate(ctx, name, kind)
+		if err != nil {
+			break // the verdict stands
+		}
+		*f = again
+	}
+	s.keepVerdict(kind, f)
+	s.traceVerdict(name, kind, f)
+	if f.status == wire.Bogus {
+		return &Error{Step: stepValidate, EDE: f.reason.Code, Err: errBogus, told: f.reason.Text}
+	}
+	return nil
+}
+
+// judgeParts gives f the least status of its parts.
+func (s *resolution) judgeParts(ctx context.Context, kind wire.Type, f *found) error {
+	f.status = wire.Secure
+	for i := range f.sets {
+		t := &f.sets[i]
+		if t.synthesised {
+			continue
+		}
+		v, err := s.validator.RRset(ctx, s.now(), s.budget, &t.set, f.proof, s)
+		if err != nil {
+			return err
+		}
+		t.judge(&v)
+		f.take(&v)
+	}
+	if f.outcome != noData && f.outcome != noName {
+		return nil
+	}
+	return s.judgeDenial(ctx, kind, f)
+}
+
+func (s *resolution) judgeDenial(ctx context.Context, kind wire.Type, f *found) error {
+	d := dnssec.Denied{Name: f.target, Type: kind, NoName: f.outcome == noName, Proof: f.proof}
+	if f.soa != nil {
+		d.SOA = &f.soa.set
+	}
+	v, err := s.validator.Denial(ctx, s.now(), s.budget, d, s)
+	if err != nil {
+		return err
+	}
+	if f.soa != nil {
+		f.soa.judge(&v)
+	}
+	f.take(&v)
+	return nil
+}
+
+// judge notes a verdict. Nothing is kept for longer than its signature is valid (RFC 4035 section 5.3.3).
+func (t *timed) judge(v *dnssec.Verdict) {
+	t.status = v.Status
+	if !v.Until.IsZero() && v.Until.Before(t.expires) {
+		t.expires = v.Until
+	}
+}
+
+// take lowers the status to that of a part, and keeps the reason for it.
+func (f *found) take(v *dnssec.Verdict) {
+	if v.Status < f.status {
+		f.status, f.reason = v.Status, v.Reason
+	}
+}
+
+// keepVerdict puts what was judged back into the cache, with its status and for no longer than before.
+func (s *resolution) keepVerdict(kind wire.Type, f *found) {
+	now := s.now()
+	for i := range f.sets {
+		t := &f.sets[i]
+		if t.synthesised {
+			continue
+		}
+		e := cache.Entry{Kind: cache.Positive, Set: t.set, Proof: expansionProof(&t.set, f.proof)}
+		e.Set.TTL = t.lifetime(now)
+		s.keep(f, t.set.Name, t.set.Type, t.status, &e, now)
+	}
+	if f.soa == nil {
+		return
+	}
+	e := cache.Entry{Kind: cache.NoData, SOA: f.soa.set, Proof: f.proof}
+	if f.outcome == noName {
+		e.Kind = cache.NoName
+	}
+	e.SOA.TTL = f.soa.lifetime(now)
+	s.keep(f, f.target, kind, f.soa.status, &e, now)
+}
+
+func (s *resolution) keep(f *found, name wire.Name, kind wire.Type, status wire.Status, e *cache.Entry, now time.Time) {
+	e.Status, e.Rank, e.Cut, e.Lease = status, f.rank, f.cut, f.lease
+	k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
+	s.cache.RRsets.Put(k, *e, now, s.generation)
+}
+
+// lifetime returns the seconds that a judged set may be kept.
+func (t *timed) lifetime(now time.Time) uint32 {
+	left := max(0, t.expires.Sub(now))
+	if t.status == wire.Bogus {
+		left = min(left, bogusTTL)
+	}
+	return uint32(left / time.Second)
+}
+
+// Fetch implements dnssec.Fetcher: what is known, judged or not, or else what the zone's servers say. What one resolution has fetched it
+// does not fetch again, whatever its TTL.
+func (s *resolution) Fetch(ctx context.Context, _ *work.Budget, name wire.Name, t wire.Type) (dnssec.Reply, error) {
+	k := key{name: name, kind: t}
+	if r, ok := s.fetched[k]; ok {
+		return r, nil
+	}
+	r, ok := s.fetchKnown(name, t)
+	if !ok {
+		f, err := s.iterate(ctx, name, t)
+		if err != nil {
+			return dnssec.Reply{}, err
+		}
+		r = f.reply(s.now())
+	}
+	s.fetched[k] = r
+	return r, nil
+}
+
+// fetchKnown finds in the cache what a referral or an earlier question brought.
+func (s *resolution) fetchKnown(name wire.Name, t wire.Type) (dnssec.Reply, bool) {
+	now := s.now()
+	k := cache.Key{Name: name, Type: t, Partition: s.routes.partition(name, t)}
+	e, state := s.cache.RRsets.Get(k, cache.Authority, now)
+	if state != cache.Fresh || e.Status == wire.Bogus {
+		return dnssec.Reply{}, false
+	}
+	f := fromEntry(&e, answer)
+	return f.reply(now), true
+}
+
+// reply makes of what was found what a validator wants to see.
+func (f *found) reply(now time.Time) dnssec.Reply {
+	r := dnssec.Reply{NoName: f.outcome == noName, Proof: f.proof}
+	switch {
+	case len(f.sets) > 0:
+		r.Set, r.TTL = &f.sets[0].set, f.sets[0].expires.Sub(now)
+	case f.soa != nil:
+		r.SOA, r.TTL = &f.soa.set, f.soa.expires.Sub(now)
+	default:
+		r.TTL = f.stops.Sub(now)
+	}
+	return r
+}
+
+// Refetch implements dnssec.Fetcher: the server that gave what cannot be believed is the last to be asked again in this resolution.
+func (s *resolution) Refetch(name wire.Name, t wire.Type) bool {
+	k := key{name: name, kind: t}
+	if s.refetches == maxRefetches || s.refetched[k] == maxRefetchesOf {
+		return false
+	}
+	s.refetches++
+	s.refetched[k]++
+	delete(s.fetched, k)
+	if server, ok := s.sources[k]; ok {
+		s.distrusted[server] = true
+	}
+	s.cache.RRsets.Drop(cache.Key{Name: name, Type: t, Partition: s.routes.partition(name, t)})
+	return true
+}
+
+// source returns the question that a reply is remembered to have answered: of a referral, the DS that it carried.
+func source(j *judgement, q wire.Question) key {
+	if j.outcome == referral {
+		return key{j.cut, wire.TypeDS}
+	}
+	return key{q.Name, q.Type}
+}
