@@ -269,6 +269,9 @@ func (c *chain) keys(zone wire.Name, trusted func(*Key) bool) (cut, error) {
 		if err != nil {
 			return cut{}, err
 		}
+		if r.Set != nil && c.v.anchors.At(zone) && c.v.observe(c.now, c.w, r.Set) {
+			c.v.Forget(func(wire.Name) bool { return true })
+		}
 		t, err := c.judgeKeys(zone, &r, trusted)
 		if err != nil {
 			return cut{}, err

@@ -14,6 +14,7 @@ import (
 type Validator struct {
 	anchors  Anchored
 	excepted func(name wire.Name, now time.Time) bool
+	observe  func(now time.Time, w *work.Budget, set *wire.RRset) bool
 	trustSHA bool
 	moment   time.Time // of Options.SignatureTime
 	cuts     *cuts
@@ -24,6 +25,9 @@ type Validator struct {
 type Options struct {
 	// Anchors are the trust anchors.
 	Anchors Anchored
+	// Observe is told of each DNSKEY RRset of a zone with a trust anchor, as it came. It reports whether other keys may be trusted now
+	// than before (RFC 5011). Nil: trust anchors do not change.
+	Observe func(now time.Time, w *work.Budget, set *wire.RRset) bool
 	// Excepted reports the names at and below negative trust anchors (RFC 7646). Nil: none.
 	Excepted func(name wire.Name, now time.Time) bool
 	// VerifySHA1 treats algorithms 5 and 7 and SHA-1 digests as any other. By default they prove nothing, and zones that have
@@ -81,8 +85,11 @@ func New(o Options) *Validator {
 	if o.Excepted == nil {
 		o.Excepted = func(wire.Name, time.Time) bool { return false }
 	}
+	if o.Observe == nil {
+		o.Observe = func(time.Time, *work.Budget, *wire.RRset) bool { return false }
+	}
 	return &Validator{
-		anchors: o.Anchors, excepted: o.Excepted, trustSHA: o.VerifySHA1, moment: o.SignatureTime, cuts: newCuts(o.Cuts),
+		anchors: o.Anchors, observe: o.Observe, excepted: o.Excepted, trustSHA: o.VerifySHA1, moment: o.SignatureTime, cuts: newCuts(o.Cuts),
 		crypto: make(chan struct{}, runtime.GOMAXPROCS(0)),
 	}
 }

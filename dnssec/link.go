@@ -1,0 +1,44 @@
+package dnssec
+
+import (
+	"time"
+
+	"tacit/internal/wire"
+)
+
+// A Link is one zone of a chain of trust, for those who want to see it.
+type Link struct {
+	Zone   wire.Name
+	Status wire.Status
+	Keys   []KeyID // of a secure zone
+	Reason wire.ExtendedError
+}
+
+// A KeyID is how people speak of a key.
+type KeyID struct {
+	Tag       uint16
+	Algorithm uint8
+	SEP       bool // the flag that marks a key that a DS or a trust anchor is meant for
+}
+
+// Chain returns what is remembered of the zones from the root down to name. It is shorter than the way when nothing has been
+// validated lately, or when nothing below a zone can be secure.
+func (v *Validator) Chain(name wire.Name, now time.Time) []Link {
+	var links []Link
+	for labels := range name.Labels() + 1 {
+		t, ok := v.cuts.get(name.Suffix(labels), now)
+		if !ok || t.within {
+			continue
+		}
+		links = append(links, Link{Zone: t.zone, Status: t.status, Keys: keyIDs(t.keys), Reason: t.reason})
+	}
+	return links
+}
+
+func keyIDs(keys []Key) []KeyID {
+	ids := make([]KeyID, len(keys))
+	for i := range keys {
+		ids[i] = KeyID{Tag: keys[i].Tag, Algorithm: keys[i].Algorithm, SEP: keys[i].IsSEP()}
+	}
+	return ids
+}
