@@ -99,26 +99,33 @@ func (v *view) check(now time.Time, w *work.Budget, p *point, set *wire.RRset) e
 		}
 		for i := range v.sightings {
 			k, signed := v.sightings[i].signedBy(sig)
-			if k == nil || *signed || !p.anchors[i].state.isTrusted() {
+			if k == nil || *signed || !p.anchors[i].state.isTrusted() || failures == maxFailures {
 				continue
 			}
-			if err := w.Spend(work.Signature, 1); err != nil {
+			ok, err := spendOn(w, sig, set, k)
+			switch {
+			case err != nil:
 				return err
+			case ok:
+				*signed = true
+				v.time(now, sig)
+			default:
+				failures++
 			}
-			if sig.Verify(set, k) != nil {
-				if failures++; failures == maxFailures {
-					return nil
-				}
-				if err := w.Spend(work.FailedSignature, 1); err != nil {
-					return err
-				}
-				continue
-			}
-			*signed = true
-			v.time(now, sig)
 		}
 	}
 	return nil
+}
+
+// spendOn verifies a signature at the cost of w, whose error it returns.
+func spendOn(w *work.Budget, sig *Signature, set *wire.RRset, k *Key) (bool, error) {
+	if err := w.Spend(work.Signature, 1); err != nil {
+		return false, err
+	}
+	if sig.Verify(set, k) == nil {
+		return true, nil
+	}
+	return false, w.Spend(work.FailedSignature, 1)
 }
 
 // signedBy returns the key that sig says it was made with, if it is one of the two.

@@ -68,7 +68,7 @@ func VerifyZone(ctx context.Context, now time.Time, w *work.Budget, o Options, z
 	}
 	a := apexOf(zone, sets)
 	soa, digests := a.find(wire.TypeSOA), a.find(typeZONEMD)
-	o.Cuts, o.Excepted = 4, nil // a negative trust anchor is no reason to believe a copy
+	o.Cuts, o.Excepted = 4, nil // whatever a negative trust anchor excepts, a copy is proven or not used
 	v := New(o)
 	for _, t := range [...]wire.Type{wire.TypeDNSKEY, wire.TypeSOA, wire.TypeNS, typeZONEMD} {
 		set := a.find(t)
