@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"tacit/dnssec"
 	"tacit/internal/wire"
 )
 
@@ -76,6 +77,14 @@ func TestSettings(t *testing.T) {
 		{"hints beside the file", "[recursion]\nroot_hints = 'root.hints'", func(c *Config) any { return c.Recursion.RootHints }, "/etc/tacit/root.hints"},
 		{"hints elsewhere", "[recursion]\nroot_hints = '/srv/root.hints'", func(c *Config) any { return c.Recursion.RootHints }, "/srv/root.hints"},
 		{"minimisation", "[recursion]\nqname_minimisation = 'relaxed'", func(c *Config) any { return c.Recursion.Minimisation }, Relaxed},
+		{"anchor file beside the file", "[dnssec]\nanchor_file = 'anchors'", func(c *Config) any { return c.DNSSEC.AnchorFile }, "/etc/tacit/anchors"},
+		{"anchors that stay", "[dnssec]\nanchor_updates = 'static'", func(c *Config) any { return c.DNSSEC.StaticAnchors }, true},
+		{"anchors that follow", "", func(c *Config) any { return c.DNSSEC.StaticAnchors }, false},
+		{
+			"anchors", "[dnssec]\ntrust_anchors = ['Test. 3600 IN DS 1 13 200 0A']", func(c *Config) any { return c.DNSSEC.TrustAnchors },
+			[]dnssec.TrustAnchor{{Zone: wire.MustName("test"), Type: wire.TypeDS, RDATA: "\x00\x01\x0d\xc8\x0a"}},
+		},
+		{"negative anchors", "[dnssec]\nnegative_trust_anchors = ['Test']", func(c *Config) any { return c.DNSSEC.NegativeTrustAnchors }, []wire.Name{wire.MustName("test")}},
 		{"port", "[recursion]\nport = 5_300", func(c *Config) any { return c.Recursion.Port }, uint16(5300)},
 		{"size", "[cache]\nsize = '64MiB'", func(c *Config) any { return c.Cache.Size }, int64(64 << 20)},
 		{"size of bytes", "[cache]\nsize = '2000000'", func(c *Config) any { return c.Cache.Size }, int64(2000000)},
@@ -116,7 +125,7 @@ func TestValuesWithoutEffectAreAccepted(t *testing.T) {
 		local_root = false
 		[dnssec]
 		validate = false
-		trust_anchors = [". IN DS 20326 8 2 E06D", "example. 3600 IN DNSKEY 257 3 8 AwEAAa", "test DS 1 8 2 00"]
+		trust_anchors = [". IN DS 20326 200 200 E06D", "example. 3600 IN DNSKEY 257 3 8 AwEAAa=="]
 		negative_trust_anchors = ["example.com."]
 		aggressive_nsec = false
 		sha1 = "verify"
@@ -138,7 +147,6 @@ func TestUnbuiltPartsAreRefused(t *testing.T) {
 		{"certificate", "[tls]\ncert_file = 'a.pem'", `test.toml:2:13: tls.cert_file: would show a certificate to clients; that is not built yet: leave it at ""`},
 		{"local root", "[recursion]\nlocal_root = true", "test.toml:2:14: recursion.local_root: would keep a copy of the root zone; that is not built yet: leave it at false"},
 		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
-		{"validate", "[dnssec]\nvalidate = true", "test.toml:2:12: dnssec.validate: would validate answers; that is not built yet: leave it at false"},
 		{"ttl_blur", "[cache]\nttl_blur = true", "test.toml:2:12: cache.ttl_blur: would blur TTLs; that is not built yet: leave it at false"},
 		{"encrypted upstream", "[[forward]]\nzone='.'\nupstreams = ['tls://192.0.2.1']", "test.toml:3:14: forward.upstreams: would forward over an encrypted transport; that is not built yet: give an address and port"},
 		{"zone", "[[zone]]\nname = 'example.'\nfile = 'example.zone'", "test.toml:1:3: zone: would serve a zone with authority; that is not built yet"},

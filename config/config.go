@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"tacit/dnssec"
 	"tacit/internal/wire"
 )
 
@@ -20,6 +21,7 @@ type Config struct {
 	Listen    Listen
 	Access    Access
 	Recursion Recursion
+	DNSSEC    DNSSEC
 	Cache     Cache
 	Forwards  []Forward
 	Stubs     []Stub
@@ -51,6 +53,18 @@ const (
 	Relaxed Minimisation = "relaxed"
 	Off     Minimisation = "off"
 )
+
+// DNSSEC is the table [dnssec].
+type DNSSEC struct {
+	Validate             bool
+	Aggressive           bool // RFC 8198
+	VerifySHA1           bool
+	ValidationTime       time.Time            // zero: the present
+	TrustAnchors         []dnssec.TrustAnchor // empty: built in
+	NegativeTrustAnchors []wire.Name
+	StaticAnchors        bool   // trust anchors do not follow their zones
+	AnchorFile           string // a path, made absolute against the configuration's own; empty: as the service manager says
+}
 
 // Cache is the table [cache].
 type Cache struct {

@@ -3,6 +3,8 @@ package config
 import (
 	"log/slog"
 	"strconv"
+
+	"tacit/dnssec"
 )
 
 // Forms of texts, as the manual and the messages of parse name them.
@@ -22,7 +24,7 @@ var groups = []group{
 	{name: "tls", about: "The certificate of the encrypted transports."},
 	{name: "access", about: "Which clients are served. Others are told REFUSED, with the extended error Prohibited."},
 	{name: "recursion", about: "How answers are found from the root down."},
-	{name: "dnssec", about: "What is believed. Validation is not built yet; until then the values here have no effect."},
+	{name: "dnssec", about: "What is believed: DNSSEC validation and its trust anchors."},
 	{name: "cache", about: "What is remembered, and for how long."},
 	{
 		name: "forward", repeated: true, begin: func(c *Config) { c.Forwards = append(c.Forwards, Forward{}) }, end: endForward,
@@ -143,34 +145,46 @@ var options = []option{
 	},
 
 	{
-		table: "dnssec", key: "validate", kind: boolKind, standard: `false`, later: `true`,
-		about:   "Whether signatures are checked and answers that fail are withheld.",
-		unbuilt: "validate answers", set: func(*checker, value) {},
+		table: "dnssec", key: "validate", kind: boolKind, standard: `true`,
+		about: "Whether signatures are checked and answers that fail are withheld.",
+		set:   func(k *checker, v value) { k.config.DNSSEC.Validate = v.flag },
 	},
 	{
 		table: "dnssec", key: "trust_anchors", kind: listKind, form: "DS or DNSKEY record", standard: `[]`,
 		about: "Where trust starts. Empty: the root's keys of 2017 and 2024, built in.",
-		set:   func(k *checker, v value) { all(k, v, parseAnchor) },
+		set:   func(k *checker, v value) { k.config.DNSSEC.TrustAnchors = all(k, v, dnssec.ParseTrustAnchor) },
+	},
+	{
+		table: "dnssec", key: "anchor_updates", kind: textKind, standard: `"rfc5011"`, words: []string{"rfc5011", "static"},
+		about: "Whether trust anchors follow the keys of their zones (RFC 5011). " +
+			"static: only trust_anchors count, for images that are replaced as a whole.",
+		set: func(k *checker, v value) { k.config.DNSSEC.StaticAnchors = v.text == "static" },
+	},
+	{
+		table: "dnssec", key: "anchor_file", kind: textKind, form: formPath, standard: `""`,
+		about: "Where what is known of trust anchors is kept, so that the 30 days which a new key waits go on after a restart. " +
+			"Empty: the file trust-anchors in the directory that STATE_DIRECTORY names, as systemd sets it; without one it is kept in memory.",
+		set: func(k *checker, v value) { k.config.DNSSEC.AnchorFile = k.config.resolvePath(v.text) },
 	},
 	{
 		table: "dnssec", key: "negative_trust_anchors", kind: listKind, form: formName, standard: `[]`,
 		about: "Zones that are not validated (RFC 7646).",
-		set:   func(k *checker, v value) { all(k, v, parseName) },
+		set:   func(k *checker, v value) { k.config.DNSSEC.NegativeTrustAnchors = all(k, v, parseName) },
 	},
 	{
 		table: "dnssec", key: "aggressive_nsec", kind: boolKind, standard: `true`,
 		about: "Answers from denials that are known already (RFC 8198).",
-		set:   func(*checker, value) {},
+		set:   func(k *checker, v value) { k.config.DNSSEC.Aggressive = v.flag },
 	},
 	{
 		table: "dnssec", key: "sha1", kind: textKind, standard: `"insecure"`, words: []string{"insecure", "verify"},
 		about: "What becomes of signatures of algorithms 5 and 7 and of SHA-1 digests. insecure: as if unsigned (RFC 9905).",
-		set:   func(*checker, value) {},
+		set:   func(k *checker, v value) { k.config.DNSSEC.VerifySHA1 = v.text == "verify" },
 	},
 	{
 		table: "dnssec", key: "validation_time", kind: textKind, form: "time of RFC 3339", standard: `""`,
 		about: "A fixed clock for signatures; for tests. Empty: the clock of the machine.",
-		set:   func(k *checker, v value) { one(k, v, parseTime) },
+		set:   func(k *checker, v value) { k.config.DNSSEC.ValidationTime = one(k, v, parseTime) },
 	},
 
 	{

@@ -22,7 +22,6 @@ var (
 	errSize     = errors.New(`is not a size such as "256MiB", "1GiB" or "1000000"`)
 	errDuration = errors.New(`is not a time such as "30s", "90m" or "24h"`)
 	errTime     = errors.New(`is not a time of RFC 3339 such as "2026-01-31T12:00:00Z"`)
-	errAnchor   = errors.New(`is not a DS or DNSKEY record such as ". IN DS 20326 8 2 E06D..."`)
 	errSchemed  = errors.New("would forward over an encrypted transport; that is not built yet: give an address and port")
 )
 
@@ -175,21 +174,6 @@ func parseTime(s string) (time.Time, error) {
 		return t, errTime
 	}
 	return t, nil
-}
-
-// parseAnchor looks only at the form of a record, as far as validation that is not built yet would need it: an owner,
-// perhaps a TTL and a class, a type, four fields or more (RFC 4034 sections 2.2 and 5.3).
-func parseAnchor(s string) (string, error) {
-	fields := strings.Fields(s)
-	for i := 1; i < min(len(fields), 4); i++ {
-		if t := strings.ToUpper(fields[i]); t == "DS" || t == "DNSKEY" {
-			if _, err := wire.ParseName(fields[0]); err != nil || len(fields) < i+5 {
-				break
-			}
-			return s, nil
-		}
-	}
-	return "", errAnchor
 }
 
 func parseAddress(s string) (netip.Addr, error) {

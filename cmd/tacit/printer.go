@@ -49,6 +49,8 @@ func (p *printer) step(s server.Step) {
 		p.printf("%s  %szone cut at %s\n", at, indent, p.paint(bold, s.Zone))
 	case "alias":
 		p.printf("%s  %salias, on to %s\n", at, indent, p.paint(bold, s.Name))
+	case "validated":
+		p.printf("%s  %s%s %s: %s\n", at, indent, p.paint(bold, s.Name), s.Type, p.paint(p.trust(s.Outcome), s.Outcome))
 	case "known":
 		p.printf("%s  %sknown already: %s %s, %s\n", at, indent, p.paint(bold, s.Name), s.Type, s.Outcome)
 	}
@@ -91,7 +93,44 @@ func (p *printer) end(s server.Summary) error {
 		p.printf("\nWhat the servers of each zone learned:\n")
 		p.errs = append(p.errs, p.levels(s.Levels))
 	}
+	if len(s.Chain) > 0 {
+		p.printf("\nChain of trust:\n")
+		p.chain(s.Chain)
+	}
 	return errors.Join(p.errs...)
+}
+
+// trust gives each status its colour.
+func (p *printer) trust(status string) string {
+	switch status {
+	case "secure":
+		return green
+	case "insecure":
+		return yellow
+	default:
+		return red
+	}
+}
+
+// chain draws the chain of trust as a tree: each zone hangs from the one that vouches for it.
+func (p *printer) chain(links []server.Link) {
+	for i, l := range links {
+		branch := ""
+		if i > 0 {
+			branch = strings.Repeat("   ", i-1) + "└─ "
+		}
+		p.printf("%s%s %s%s\n", branch, p.paint(bold, l.Zone), p.paint(p.trust(l.Status), l.Status), p.paint(faint, keys(l.Keys)))
+		if l.Detail != "" {
+			p.printf("%s%s\n", strings.Repeat("   ", i+1), p.paint(yellow, l.Detail))
+		}
+	}
+}
+
+func keys(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
+	return "  " + strings.Join(list, ", ")
 }
 
 func (p *printer) levels(levels []server.Level) error {

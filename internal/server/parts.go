@@ -1,11 +1,14 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"reflect"
+	"sync"
+	"time"
 
 	"tacit/cache"
 	"tacit/config"
@@ -17,23 +20,42 @@ import (
 
 // parts are what one configuration makes. A reload replaces them together.
 type parts struct {
-	config   *config.Config
-	client   *upstream.Client
-	resolver *resolver.Resolver
-	access   *policy.Access
+	config      *config.Config
+	client      *upstream.Client
+	resolver    *resolver.Resolver
+	access      *policy.Access
+	*validation // nil without
+	following   sync.WaitGroup
+	stop        context.CancelFunc
 }
 
 func (p *parts) close() error {
+	p.stop()
+	p.following.Wait()
 	p.resolver.Close()
 	return p.client.Close()
 }
 
 func (s *Server) build(c *config.Config, memory *cache.Cache) (*parts, error) {
-	return build(c, s.env, memory, s.memory)
+	var before *validation
+	if old := s.current.Load(); old != nil {
+		before = old.validation
+	}
+	return build(c, s.env, memory, s.memory, newValidation(c, s.env, before))
+}
+
+// follow keeps the trust anchors up to date for as long as the parts are in use.
+func (p *parts) follow(now func() time.Time) {
+	if p.validation == nil || p.config.DNSSEC.StaticAnchors {
+		return
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p.stop = cancel
+	p.following.Go(func() { p.followAnchors(ctx, p.resolver, now) })
 }
 
 // build makes parts; env has its defaults.
-func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream.Memory) (*parts, error) {
+func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream.Memory, v *validation) (*parts, error) {
 	access, err := policy.NewAccess(policy.AccessOptions{Allow: c.Access.Allow, Refuse: c.Access.Refuse})
 	if err != nil {
 		return nil, err
@@ -47,7 +69,7 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 		CaseRandomisationOff: !c.Recursion.CaseRandomisation,
 	})
 	return &parts{
-		config: c, client: client, access: access,
+		config: c, client: client, access: access, validation: v, stop: func() {},
 		resolver: resolver.New(resolver.Options{
 			Exchanger: client, Memory: servers, Cache: remembered,
 			Rules: policy.NewSpecialUse(servedZones(c)), Hints: hints,
@@ -55,7 +77,7 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 			Minimise:              minimisations[c.Recursion.Minimisation],
 			AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
 			Forwards:              forwards(c), Stubs: stubs(c),
-			NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
+			Validator: v.judge(), NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
 			Now: env.Now,
 		}),
 	}, nil
@@ -74,7 +96,7 @@ func newCache(c *config.Config) *cache.Cache {
 // learnsTheSame reports whether what one configuration has remembered is good for the other: resolver keeps what a stub or
 // forward says apart by the position of the zone among them.
 func learnsTheSame(a, b *config.Config) bool {
-	return a.Cache == b.Cache && a.Recursion.RootHints == b.Recursion.RootHints && a.Recursion.Port == b.Recursion.Port &&
+	return a.Cache == b.Cache && reflect.DeepEqual(a.DNSSEC, b.DNSSEC) && a.Recursion.RootHints == b.Recursion.RootHints && a.Recursion.Port == b.Recursion.Port &&
 		reflect.DeepEqual(a.Forwards, b.Forwards) && reflect.DeepEqual(a.Stubs, b.Stubs)
 }
 

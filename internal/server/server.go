@@ -89,6 +89,7 @@ func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 		return nil, errors.Join(err, p.close())
 	}
 	s.current.Store(p)
+	p.follow(s.env.Now)
 	s.serve(opened)
 	s.setLevel(c)
 	return s, nil
@@ -129,6 +130,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 		return errors.Join(err, p.close())
 	}
 	s.current.Store(p)
+	p.follow(s.env.Now)
 	s.cache = memory
 	memory.Renew()
 	s.serve(opened)

@@ -231,7 +231,7 @@ func TestNewFailsAsAWhole(t *testing.T) {
 
 func TestDefaultAccessIsThatOfPolicy(t *testing.T) {
 	c := config.Default()
-	p, err := build(c, Env{}.withDefaults(), newCache(c), nil)
+	p, err := build(c, Env{}.withDefaults(), newCache(c), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

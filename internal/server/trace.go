@@ -3,11 +3,13 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strconv"
 	"time"
 
 	"tacit/config"
+	"tacit/dnssec"
 	"tacit/internal/wire"
 	"tacit/resolver"
 	"tacit/upstream"
@@ -16,7 +18,7 @@ import (
 // A Step is one thing that happened in a resolution of the operator's own, in text: it is for the terminal of whoever
 // asked for it, and is kept nowhere.
 type Step struct {
-	Kind         string  `json:"step"` // asked, cut, alias, known, finished
+	Kind         string  `json:"step"` // asked, cut, alias, known, validated, finished
 	Milliseconds float64 `json:"at_ms"`
 	Depth        int     `json:"depth"` // above 0: on the way to a name server's address
 
@@ -42,6 +44,15 @@ type Summary struct {
 	Queries      int      `json:"queries"`
 	Servers      int      `json:"servers"`
 	Levels       []Level  `json:"levels"`
+	Chain        []Link   `json:"chain,omitempty"` // of trust, from the root down; empty when nothing was validated
+}
+
+// A Link is one zone of the chain of trust.
+type Link struct {
+	Zone   string   `json:"zone"`
+	Status string   `json:"status"`
+	Keys   []string `json:"keys,omitempty"` // tag, algorithm, and whether it is a KSK
+	Detail string   `json:"detail,omitempty"`
 }
 
 // A Level is what the servers of one zone learned.
@@ -65,7 +76,11 @@ func Trace(ctx context.Context, c *config.Config, env Env, name, kind string, re
 		return Summary{}, err
 	}
 	env = env.withDefaults()
-	p, err := build(c, env, newCache(c), upstream.NewMemory(upstream.MemoryOptions{}))
+	v := newValidation(c, env, nil)
+	if v != nil {
+		v.keeper.path = "" // the file belongs to the tacit that serves
+	}
+	p, err := build(c, env, newCache(c), upstream.NewMemory(upstream.MemoryOptions{}), v)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -78,6 +93,9 @@ func Trace(ctx context.Context, c *config.Config, env Env, name, kind string, re
 	summary := t.summary()
 	summary.Milliseconds = milliseconds(env.Now().Sub(started))
 	summary.readAnswer(a)
+	if v != nil {
+		summary.Chain = describeChain(p.validator.Chain(q.Name, env.Now()))
+	}
 	return summary, p.close()
 }
 
@@ -104,7 +122,7 @@ func describe(e resolver.Event) Step {
 		s.Zone = e.Cut.Reveal()
 	case resolver.EventAlias:
 		s.Name = e.Asked.Name.Reveal()
-	case resolver.EventCache:
+	case resolver.EventCache, resolver.EventVerdict:
 		s.Name, s.Type = e.Asked.Name.Reveal(), typeText(e.Asked.Type)
 	case resolver.EventFinished:
 	}
@@ -113,7 +131,22 @@ func describe(e resolver.Event) Step {
 
 var kindNames = [...]string{
 	resolver.EventAsked: "asked", resolver.EventCut: "cut", resolver.EventAlias: "alias",
-	resolver.EventCache: "known", resolver.EventFinished: "finished",
+	resolver.EventCache: "known", resolver.EventVerdict: "validated", resolver.EventFinished: "finished",
+}
+
+func describeChain(links []dnssec.Link) []Link {
+	chain := make([]Link, len(links))
+	for i, l := range links {
+		chain[i] = Link{Zone: l.Zone.Reveal(), Status: l.Status.String(), Detail: l.Reason.Text}
+		for _, k := range l.Keys {
+			role := "ZSK"
+			if k.SEP {
+				role = "KSK"
+			}
+			chain[i].Keys = append(chain[i].Keys, fmt.Sprintf("%s %d (algorithm %d)", role, k.Tag, k.Algorithm))
+		}
+	}
+	return chain
 }
 
 func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
