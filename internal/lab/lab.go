@@ -86,12 +86,15 @@ root_hints = "root.hints"
 port = %[2]d
 ipv6 = false
 allow_special_addresses = true
+
+[dnssec]
+trust_anchors = ['%[3]s']
 `
 
 func (l *Lab) writeConfig(o Options) error {
 	path := filepath.Join(l.directory, "tacit.toml")
 	err := errors.Join(
-		os.WriteFile(path, fmt.Appendf(nil, configText, o.Listen, o.Port), 0o600),
+		os.WriteFile(path, fmt.Appendf(nil, configText, o.Listen, o.Port, l.world.Anchor()), 0o600),
 		os.WriteFile(filepath.Join(l.directory, "root.hints"), []byte(l.world.Hints()), 0o600),
 	)
 	if err != nil {

@@ -180,8 +180,13 @@ func (x *Lesson) query() *dns.Msg {
 	if x.Class == "CH" {
 		q.Question[0].Qclass = dns.ClassCHAOS
 	}
-	if x.Options == "+edns" {
+	switch x.Options {
+	case "+edns":
 		q.SetEdns0(1232, false)
+	case "+adflag":
+		q.AuthenticatedData = true
+	case "+cdflag":
+		q.CheckingDisabled = true
 	}
 	return q
 }
@@ -190,6 +195,9 @@ func (x *Lesson) judge(t *testing.T, r *dns.Msg) {
 	t.Helper()
 	if got := dns.RcodeToString[r.Rcode]; got != x.Rcode {
 		t.Errorf("%s, want %s", got, x.Rcode)
+	}
+	if r.AuthenticatedData != x.Secure {
+		t.Errorf("ad %v, want %v", r.AuthenticatedData, x.Secure)
 	}
 	if x.Records > 0 && len(r.Answer) != x.Records {
 		t.Errorf("%d records, want %d", len(r.Answer), x.Records)

@@ -22,6 +22,7 @@ type Lesson struct {
 	EDE     uint16   // 0: none
 	Stream  bool     // the client has to come back over TCP
 	Silent  bool     // no name server is asked
+	Secure  bool     // the flag AD says that the answer was validated
 }
 
 var lessons = []Lesson{
@@ -87,9 +88,43 @@ var lessons = []Lesson{
 		Name:  "version.bind", Type: "TXT", Class: "CH", Rcode: "REFUSED", Silent: true,
 	},
 	{
+		Shows: "A signed name: the flag ad says that a chain of signatures leads to it from the lab's own trust anchor (RFC 4035).",
+		Name:  "www.example.org", Type: "A", Options: "+adflag", Rcode: "NOERROR", Answer: []string{"A 198.51.100.80"}, Secure: true,
+	},
+	{
+		Shows: "That a name does not exist is signed, too.",
+		Name:  "nowhere.example.org", Type: "A", Options: "+adflag", Rcode: "NXDOMAIN", Secure: true,
+	},
+	{
+		Shows: "An unsigned zone: the zone above proves that it is not signed, and nothing is promised.",
+		Name:  "www.half.example", Type: "AAAA", Options: "+adflag", Rcode: "NOERROR",
+	},
+	broken("Zones that are broken, one way each; the extended error says how. Here the signatures have expired.", "www.expired.example", 7),
+	broken("Signatures that are not valid yet.", "www.early.example", 8),
+	broken("Signed with a key that the zone does not publish.", "www.stranger.example", 9),
+	broken("An address that was altered after signing.", "www.altered.example", 6),
+	broken("No signature, where the zone above says that there must be one.", "www.bare.example", 10),
+	broken("A name that is said not to exist, without the NSEC that would prove it.", "nowhere.below.unproven.example", 12),
+	broken("Keys that the zone above does not vouch for.", "www.replaced.example", 9),
+	broken("A signature made for fewer labels than its signer has.", "www.short.example", 10),
+	broken("An NSEC whose next name lies outside the zone.", "nowhere.www.outside.example", 12),
+	broken("A wildcard's answer for a name that exists.", "www.replayed.example", 12),
+	{
+		Shows: "The same with checking disabled: whoever asks so wants to see for himself.",
+		Name:  "www.expired.example", Type: "A", Options: "+cdflag", Rcode: "NOERROR", Answer: []string{"A 192.0.2.66"}, Silent: true,
+	},
+	{
+		Shows: "2,500 iterations of NSEC3 are more than a denial is worth: insecure, not bogus (RFC 9276).",
+		Name:  "nowhere.costly.example", Type: "A", Options: "+edns", Rcode: "NXDOMAIN", EDE: 27,
+	},
+	{
 		Shows: "A slow server; ask twice to see what remembering is good for.",
 		Name:  "www.slow.example", Type: "A", Rcode: "NOERROR", Answer: []string{"A 203.0.113.9"},
 	},
+}
+
+func broken(shows, name string, code uint16) Lesson {
+	return Lesson{Shows: shows, Name: name, Type: "A", Options: "+edns", Rcode: "SERVFAIL", EDE: code}
 }
 
 // Lessons returns what the lab has to show, in an order in which it works.

@@ -46,7 +46,32 @@ func newWorld(port uint16) *testnet.World {
 		www      IN A     203.0.113.8`, w.Server("ns.hosting.example."))
 	w.Zone("slow.example.", `
 		www      IN A     203.0.113.9`, testnet.Slow(300*time.Millisecond))
+	w.Sign(testnet.Signing{Split: true}, ".", "com.", "org.")
+	w.Sign(testnet.Signing{Denial: testnet.NSEC3, OptOut: true}, "example.")
+	w.Sign(testnet.Signing{}, "example.com.", "example.org.", "moved.example.", "wild.example.")
+	breakZones(w)
 	return w
+}
+
+// breakZones adds signed zones that are broken, one way each. They share a server, which does not mind.
+func breakZones(w *testnet.World) {
+	for origin, flaw := range map[string]testnet.Flaw{
+		"expired.example.":  testnet.Expired(),
+		"early.example.":    testnet.NotYetValid(),
+		"stranger.example.": testnet.WrongKey(),
+		"altered.example.":  testnet.AlteredRDATA().At("www.altered.example.", dns.TypeA),
+		"bare.example.":     testnet.MissingRRSIG().At("www.bare.example.", dns.TypeA),
+		"unproven.example.": testnet.MissingNSEC(),
+		"replaced.example.": testnet.DSMismatch(),
+		"short.example.":    testnet.LabelsTooSmall().At("www.short.example.", dns.TypeA),
+		"outside.example.":  testnet.NextNameOutside(),
+		"replayed.example.": testnet.WildcardReplayed(),
+	} {
+		w.ZoneAt(origin, "www IN A 192.0.2.66\n* IN A 192.0.2.67", w.At("wild.example."))
+		w.Sign(testnet.Signing{Split: true, Flaws: []testnet.Flaw{flaw}}, origin)
+	}
+	w.ZoneAt("costly.example.", "www IN A 192.0.2.66", w.At("wild.example."))
+	w.Sign(testnet.Signing{Denial: testnet.NSEC3, Iterations: 2500}, "costly.example.")
 }
 
 // bigText is a TXT RRset of 4 kB.
