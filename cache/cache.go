@@ -1,10 +1,10 @@
-// Package cache remembers what was learned from other servers: finished answers, RRsets and what does not exist,
-// delegations, and recent failures. All of it is bounded, and the large parts in bytes. The package asks nobody, starts
-// no goroutine and reads no clock: the time is an argument. Nothing here says who asked.
+// Package cache remembers what was learned from other servers: finished answers, RRsets and what does not exist, the
+// NSEC and NSEC3 records of signed zones, delegations, and recent failures. All of it is bounded, and the large parts in
+// bytes. The package asks nobody, starts no goroutine and reads no clock: the time is an argument. Nothing here says who
+// asked.
 //
-// Limitations: it does not yet know what was validated, and keeps no NSEC ranges (RFC 8198). A flush wipes the bytes
-// that the cache holds; the text of names goes with the garbage collector, and so do the addresses of name
-// servers, which running resolutions share. Nothing is written to disk.
+// Limitations: a flush wipes the bytes that the cache holds; the text of names goes with the garbage collector, and so do
+// the addresses of name servers, which running resolutions share. Nothing is written to disk.
 package cache
 
 import (
@@ -19,6 +19,7 @@ import (
 type Cache struct {
 	Packets     *Packets
 	RRsets      *RRsets
+	Denials     *Denials
 	Delegations *Delegations
 	Failures    *Failures
 
@@ -70,7 +71,8 @@ func New(o Options) *Cache {
 		left -= o.PacketSize
 	}
 	c.Delegations = newDelegations(o.Size/delegationShare, o, g)
-	c.RRsets = newRRsets(left-o.Size/delegationShare, o, g)
+	c.Denials = newDenials(o.Size/denialShare, o, g)
+	c.RRsets = newRRsets(left-o.Size/delegationShare-o.Size/denialShare, o, g)
 	return c
 }
 
@@ -116,8 +118,8 @@ func (c *Cache) Renew() {
 	c.Packets.flush()
 }
 
-// Flush forgets what is known of name: its RRsets, the delegation and the failures at it, and each NXDOMAIN above it that
-// denies it (RFC 8020). Finished answers are forgotten altogether, because any of them may have come by an alias
+// Flush forgets what is known of name: its RRsets, the delegation and the failures at it, each NXDOMAIN above it that
+// denies it (RFC 8020), and the NSEC and NSEC3 records of the zones above it, which may. Finished answers are forgotten altogether, because any of them may have come by an alias
 // through the name. When Flush returns, nothing learned before is given for the name, nor put back by a
 // resolution in flight.
 func (c *Cache) Flush(name wire.Name) {
@@ -136,12 +138,13 @@ func (c *Cache) flush(covers func(wire.Name) bool, name wire.Name) {
 	c.generation.raise()
 	c.Packets.flush()
 	c.RRsets.flush(covers, name)
+	c.Denials.flush(covers, name)
 	c.Delegations.flush(covers)
 	c.Failures.flush(covers)
 }
 
 // Stats are counts for the operator.
-type Stats struct{ Packets, RRsets, Delegations, Failures Count }
+type Stats struct{ Packets, RRsets, Denials, Delegations, Failures Count }
 
 // A Count tells how full one part of the cache is, and what use it was.
 type Count struct {
@@ -156,7 +159,7 @@ type Count struct {
 // Stats counts.
 func (c *Cache) Stats() Stats {
 	return Stats{
-		Packets: c.Packets.stats(), RRsets: c.RRsets.stats(),
+		Packets: c.Packets.stats(), RRsets: c.RRsets.stats(), Denials: c.Denials.stats(),
 		Delegations: c.Delegations.stats(), Failures: c.Failures.stats(),
 	}
 }

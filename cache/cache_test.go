@@ -155,12 +155,13 @@ func TestSizeIsKept(t *testing.T) {
 		c.RRsets.Put(k, positive(k, 60, 1), epoch, c.Generation())
 		c.Packets.Put(q, answer(t, q, wire.NoError, 60), epoch, c.Generation())
 		c.Delegations.Put(Delegation{Zone: k.Name}, Delegation{}, 60, epoch, c.Generation())
+		c.Denials.Put(Chain{Zone: wire.MustName(fmt.Sprintf("z%d", i/100))}, nsec(name, "next."+name), after(60), epoch, c.Generation())
 	}
 	s := c.Stats()
-	if total := s.Packets.Capacity + s.RRsets.Capacity + s.Delegations.Capacity; total > size || total < size*99/100 {
+	if total := s.Packets.Capacity + s.RRsets.Capacity + s.Denials.Capacity + s.Delegations.Capacity; total > size || total < size*99/100 {
 		t.Errorf("capacity of %d", total)
 	}
-	for name, part := range map[string]Count{"packets": s.Packets, "rrsets": s.RRsets, "delegations": s.Delegations} {
+	for name, part := range map[string]Count{"packets": s.Packets, "rrsets": s.RRsets, "denials": s.Denials, "delegations": s.Delegations} {
 		if part.Bytes > part.Capacity || part.Bytes < part.Capacity*8/10 || part.Evictions == 0 || part.Entries == 0 {
 			t.Errorf("%s: %+v", name, part)
 		}

@@ -20,7 +20,7 @@ func TestDefaults(t *testing.T) {
 	if !slices.Equal(c.Listen.UDP, home) || !slices.Equal(c.Listen.TCP, home) {
 		t.Errorf("listens on %v and %v", c.Listen.UDP, c.Listen.TCP)
 	}
-	want := Recursion{Minimisation: Strict, IPv4: true, IPv6: true, Port: 53, CaseRandomisation: true}
+	want := Recursion{Minimisation: Strict, IPv4: true, IPv6: true, Port: 53, LocalRoot: true, CaseRandomisation: true}
 	if c.Recursion != want {
 		t.Errorf("recursion %+v, want %+v", c.Recursion, want)
 	}
@@ -145,7 +145,6 @@ func TestUnbuiltPartsAreRefused(t *testing.T) {
 		{"https", "[listen]\nhttps = ['127.0.0.1:8443']", "test.toml:2:9: listen.https: would answer DNS over HTTPS; that is not built yet: leave it at []"},
 		{"quic", "[listen]\nquic = ['127.0.0.1:8853']", "test.toml:2:8: listen.quic: would answer DNS over QUIC; that is not built yet: leave it at []"},
 		{"certificate", "[tls]\ncert_file = 'a.pem'", `test.toml:2:13: tls.cert_file: would show a certificate to clients; that is not built yet: leave it at ""`},
-		{"local root", "[recursion]\nlocal_root = true", "test.toml:2:14: recursion.local_root: would keep a copy of the root zone; that is not built yet: leave it at false"},
 		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
 		{"ttl_blur", "[cache]\nttl_blur = true", "test.toml:2:12: cache.ttl_blur: would blur TTLs; that is not built yet: leave it at false"},
 		{"encrypted upstream", "[[forward]]\nzone='.'\nupstreams = ['tls://192.0.2.1']", "test.toml:3:14: forward.upstreams: would forward over an encrypted transport; that is not built yet: give an address and port"},

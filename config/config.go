@@ -40,6 +40,7 @@ type Recursion struct {
 	Minimisation          Minimisation
 	IPv4, IPv6            bool
 	Port                  uint16
+	LocalRoot             bool // RFC 8806
 	CaseRandomisation     bool
 	AllowSpecialAddresses bool
 }

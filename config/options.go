@@ -123,9 +123,10 @@ var options = []option{
 		set:   setPort,
 	},
 	{
-		table: "recursion", key: "local_root", kind: boolKind, standard: `false`, later: `true`,
-		about:   "Keeps a copy of the root zone, so that no root server sees a query (RFC 8806).",
-		unbuilt: "keep a copy of the root zone", set: func(*checker, value) {},
+		table: "recursion", key: "local_root", kind: boolKind, standard: `true`,
+		about: "Keeps a copy of the root zone, verified by its signatures and digest, so that no root server sees a query (RFC 8806). " +
+			"Without effect where root_hints names other root servers, or everything is forwarded.",
+		set: func(k *checker, v value) { k.config.Recursion.LocalRoot = v.flag },
 	},
 	{
 		table: "recursion", key: "case_randomisation", kind: boolKind, standard: `true`,

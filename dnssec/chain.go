@@ -17,13 +17,18 @@ type chain struct {
 	f   Fetcher
 
 	moment time.Time // by which signatures are judged
+	skewed bool      // it comes from a clock, which may be off
 	err    error     // why check could not be done
+
+	rolled   bool      // a signature names a key that its zone did not have when it was looked at
+	renewed  wire.Name // what is remembered of it does not count, while renewing
+	renewing bool
 }
 
 func (v *Validator) newChain(ctx context.Context, now time.Time, w *work.Budget, f Fetcher) *chain {
 	c := &chain{v: v, ctx: ctx, now: now, w: w, f: f, moment: v.moment}
 	if c.moment.IsZero() {
-		c.moment = now
+		c.moment, c.skewed = now, true
 	}
 	return c
 }
@@ -34,8 +39,10 @@ type cut struct {
 	zone   wire.Name
 	status wire.Status // Secure, Insecure or Bogus
 	within bool        // no zone cut here: the name belongs to the zone above
+	unsure bool        // neither a DS nor a proof that there is none was to be had
 	keys   []Key       // of a secure zone
 	reason wire.ExtendedError
+	since  time.Time
 	until  time.Time
 }
 
@@ -60,6 +67,9 @@ func (c *chain) trust(zone wire.Name) (cut, error) {
 		if ok {
 			return c.descend(known, path)
 		}
+		if !c.anchoredAbove(at) {
+			return cut{zone: zone, status: wire.Insecure}, nil
+		}
 		r, err := c.f.Fetch(c.ctx, c.w, at, wire.TypeDS)
 		if err != nil {
 			return cut{}, err
@@ -77,6 +87,16 @@ func (c *chain) trust(zone wire.Name) (cut, error) {
 	}
 }
 
+// anchoredAbove reports whether trust can lead to a name at all.
+func (c *chain) anchoredAbove(name wire.Name) bool {
+	for !name.IsRoot() {
+		if name = name.Parent(); c.v.anchors.At(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // signerOfDS returns the zone that signed a DS RRset or its denial. It lies strictly above, so every step comes nearer to the root.
 func (c *chain) signerOfDS(zone wire.Name, r *Reply) (wire.Name, bool) {
 	var signer wire.Name
@@ -84,14 +104,14 @@ func (c *chain) signerOfDS(zone wire.Name, r *Reply) (wire.Name, bool) {
 	if r.Set != nil {
 		signer, ok = signerOf(r.Set)
 	} else {
-		signer, ok = signerOfDenial(&Denied{SOA: r.SOA, Proof: r.Proof})
+		signer, ok = signerOfDenial(&Denied{Name: zone, Type: wire.TypeDS, SOA: r.SOA, Proof: r.Proof})
 	}
 	return signer, ok && zone.Below(signer)
 }
 
 // known returns what is established of a name already, or is by an anchor.
 func (c *chain) known(name wire.Name) (cut, bool, error) {
-	if t, ok := c.v.cuts.get(name, c.now); ok && !t.within {
+	if t, ok := c.remembered(name); ok && !t.within && !t.unsure {
 		return t, true, nil
 	}
 	if c.v.anchors.At(name) {
@@ -111,10 +131,8 @@ func (c *chain) descend(t cut, path []wire.Name) (cut, error) {
 		if err != nil {
 			return cut{}, err
 		}
-		if next.within { // who signs as a zone is not one
-			return c.remember(cut{
-				zone: path[i], status: wire.Bogus, reason: reason(path[i], wire.EDEBogus, "signs, and is not a zone"),
-			}, bogusTime), nil
+		if next.within { // who signs as a zone is not one; that must not be held against the zones below it
+			return cut{zone: path[i], status: wire.Bogus, reason: reason(path[i], wire.EDEBogus, "signs, and is not a zone")}, nil
 		}
 		t = next
 	}
@@ -130,10 +148,16 @@ func (c *chain) walk(name wire.Name) (cut, error) {
 		at = at.Parent()
 		t, ok, err = c.known(at)
 	}
-	for labels := at.Labels() + 1; err == nil && t.status == wire.Secure && labels <= name.Labels(); labels++ {
+	zone := t
+	for labels := at.Labels() + 1; err == nil && zone.status == wire.Secure && labels <= name.Labels(); labels++ {
 		var next cut
-		if next, err = c.delegation(t, name.Suffix(labels)); err == nil && !next.within {
+		next, err = c.delegation(zone, name.Suffix(labels))
+		switch {
+		case err != nil, next.within:
+		case next.unsure: // servers that send half a proof for an empty non-terminal may have a whole one further down
 			t = next
+		default:
+			t, zone = next, next
 		}
 	}
 	return t, err
@@ -141,22 +165,32 @@ func (c *chain) walk(name wire.Name) (cut, error) {
 
 // delegation establishes what name is, seen from the secure zone above it: a signed zone, an unsigned one, or no cut (RFC 4035 section 5.2).
 func (c *chain) delegation(parent cut, name wire.Name) (cut, error) {
-	if t, ok := c.v.cuts.get(name, c.now); ok {
+	if t, ok := c.remembered(name); ok {
 		return t, nil
 	}
 	if c.v.excepted(name, c.now) {
 		return cut{zone: name, status: wire.Insecure, reason: exceptedVerdict.Reason}, nil
+	}
+	if t, ok := c.remembered(parent.zone); ok && t.status == wire.Secure && !t.within {
+		parent = t // its keys may have been renewed meanwhile
 	}
 	for {
 		r, err := c.f.Fetch(c.ctx, c.w, name, wire.TypeDS)
 		if err != nil {
 			return cut{}, err
 		}
+		c.rolled = false
 		t, err := c.judgeDelegation(parent, name, &r)
 		if err != nil {
 			return cut{}, err
 		}
-		if t.status == wire.Bogus && !t.within && t.reason.Code != wire.EDEDNSKEYMissing && c.f.Refetch(name, wire.TypeDS) {
+		if t.status == wire.Bogus && c.rolled && c.renew(parent.zone) {
+			if parent, err = c.trust(parent.zone); err != nil || parent.status != wire.Secure {
+				return parent, err
+			}
+			continue
+		}
+		if t.status == wire.Bogus && !t.within && c.f.Refetch(name, wire.TypeDS) { // the keys may have been rolled since the DS was learned
 			continue
 		}
 		t.until = sooner(t.until, c.now.Add(r.TTL))
@@ -248,7 +282,7 @@ func (c *chain) judgeNoDS(parent cut, name wire.Name, r *Reply) (cut, error) {
 	case NoSuchName:
 		t.status, t.reason = wire.Bogus, reason(name, wire.EDEBogus, "does not exist according to the zone above")
 	default:
-		t.status, t.reason = wire.Bogus, reason(name, wire.EDENSECMissing, "no DS, and no proof that there is none")
+		t.unsure, t.status, t.reason = true, wire.Bogus, reason(name, wire.EDENSECMissing, "no DS, and no proof that there is none")
 	}
 	return t, nil
 }
@@ -293,6 +327,7 @@ func (c *chain) judgeKeys(zone wire.Name, r *Reply, trusted func(*Key) bool) (cu
 		return cut{zone: zone, status: wire.Bogus, reason: reason(zone, wire.EDEDNSKEYMissing, "no DNSKEY matches the DS or the trust anchor")}, nil
 	}
 	_, verdict, err := c.verify(r.Set, cut{zone: zone, keys: entry})
+	c.rolled = false // these keys are no older than the signature
 	if err != nil || verdict.Status != wire.Secure {
 		return cut{zone: zone, status: wire.Bogus, reason: verdict.Reason}, err
 	}
@@ -324,7 +359,47 @@ func (c *chain) remember(t cut, most time.Duration) cut {
 	if t.status == wire.Bogus {
 		most = bogusTime
 	}
-	t.until = sooner(t.until, c.now.Add(most))
+	t.since, t.until = c.now, sooner(t.until, c.now.Add(most))
 	c.v.cuts.put(t)
 	return t
+}
+
+// remembered returns what was established of a name before.
+func (c *chain) remembered(name wire.Name) (cut, bool) {
+	if c.renewing && name == c.renewed {
+		return cut{}, false
+	}
+	return c.v.cuts.get(name, c.now)
+}
+
+// renewAfter is the age from which the keys of a zone are asked for again when they do not explain a signature. Anybody can name a tag that no
+// key has, so this bounds what that costs.
+const renewAfter = time.Minute
+
+// renew establishes the keys of a zone anew and reports whether that was of use: they were rolled since, without the notice that RFC 6781
+// section 4.1 asks for. If the new ones cannot be had or are bogus, the old ones stay.
+func (c *chain) renew(zone wire.Name) bool {
+	old, ok := c.v.cuts.get(zone, c.now)
+	if !ok || old.status != wire.Secure || old.within || c.renewing || c.now.Sub(old.since) < renewAfter || !c.f.Refetch(zone, wire.TypeDNSKEY) {
+		return false
+	}
+	c.renewed, c.renewing = zone, true
+	t, err := c.trust(zone)
+	c.renewing = false
+	if err == nil && t.status > wire.Bogus {
+		return true
+	}
+	old.since = c.now
+	c.v.cuts.put(old)
+	return false
+}
+
+// judgeTwice judges again with new keys of the signer when the old ones do not explain a signature.
+func (c *chain) judgeTwice(signer wire.Name, judge func() (Verdict, error)) (Verdict, error) {
+	c.rolled = false
+	verdict, err := judge()
+	if err == nil && verdict.Status == wire.Bogus && c.rolled && c.renew(signer) {
+		return judge()
+	}
+	return verdict, err
 }

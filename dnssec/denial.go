@@ -54,6 +54,7 @@ const (
 // not safe for concurrent use.
 type Denial struct {
 	zone    wire.Name
+	sets    []wire.RRset // those of the records below
 	nsec    []NSEC
 	nsec3   []NSEC3 // all with the parameters of the first
 	steep   bool    // there are NSEC3 records, all above MaxIterations
@@ -68,31 +69,43 @@ type Denial struct {
 func NewDenial(zone wire.Name, sets []wire.RRset, w *work.Budget) *Denial {
 	d := &Denial{zone: zone, budget: w}
 	for i := range sets {
-		switch set := &sets[i]; {
-		case !signedFor(set, zone):
-		case set.Type == wire.TypeNSEC:
-			if n, ok := ParseNSEC(set); ok && n.InZone(zone) {
-				d.nsec = append(d.nsec, n)
-			}
-		case set.Type == wire.TypeNSEC3:
-			if n, ok := ParseNSEC3(set); ok && n.Zone == zone {
-				d.addNSEC3(n)
-			}
-		}
+		d.add(&sets[i])
 	}
 	d.steep = d.steep && len(d.nsec3) == 0
 	return d
 }
 
+func (d *Denial) add(set *wire.RRset) {
+	switch {
+	case !signedFor(set, d.zone):
+	case set.Type == wire.TypeNSEC:
+		if n, ok := ParseNSEC(set); ok && n.InZone(d.zone) {
+			d.nsec = append(d.nsec, n)
+			d.sets = append(d.sets, *set)
+		}
+	case set.Type == wire.TypeNSEC3:
+		if n, ok := ParseNSEC3(set); ok && n.Zone == d.zone && d.addNSEC3(n) {
+			d.sets = append(d.sets, *set)
+		}
+	default:
+	}
+}
+
+// Sets returns the RRsets that proofs are made from.
+func (d *Denial) Sets() []wire.RRset { return d.sets }
+
 // addNSEC3 keeps to one set of parameters: RFC 5155 section 8.2 lets a validator treat a mix as bogus, and each set
 // more would have to be paid for.
-func (d *Denial) addNSEC3(n NSEC3) {
+func (d *Denial) addNSEC3(n NSEC3) bool {
 	switch {
 	case n.Iterations > MaxIterations:
 		d.steep = true
+		return false
 	case len(d.nsec3) == maxNSEC3Records || len(d.nsec3) > 0 && !d.nsec3[0].Equal(&n.NSEC3Params):
+		return false
 	default:
 		d.nsec3 = append(d.nsec3, n)
+		return true
 	}
 }
 

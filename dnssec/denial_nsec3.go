@@ -131,7 +131,14 @@ type hashedName struct {
 // hash hashes name with the parameters of the records. Once refused it stays refused, so that no proof is built on
 // the records of some names only.
 func (d *Denial) hash(name wire.Name) (NSEC3Hash, bool) {
-	if len(d.nsec3) == 0 || d.refused {
+	if len(d.nsec3) == 0 {
+		return NSEC3Hash{}, false
+	}
+	return d.hashWith(&d.nsec3[0].NSEC3Params, name)
+}
+
+func (d *Denial) hashWith(params *NSEC3Params, name wire.Name) (NSEC3Hash, bool) {
+	if d.refused {
 		return NSEC3Hash{}, false
 	}
 	for i := range d.hashes {
@@ -143,7 +150,7 @@ func (d *Denial) hash(name wire.Name) (NSEC3Hash, bool) {
 		d.refused = true
 		return NSEC3Hash{}, false
 	}
-	hash, err := d.nsec3[0].NSEC3Params.Hash(d.budget, name)
+	hash, err := params.Hash(d.budget, name)
 	if err != nil {
 		d.refused = true
 		return NSEC3Hash{}, false

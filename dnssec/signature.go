@@ -76,9 +76,15 @@ const (
 // ValidAt returns nil when now lies between inception and expiration, which are serial numbers of 32 bits (RFC 4034
 // section 3.1.5, RFC 1982): half of all times lie before any moment and half behind it.
 func (s *Signature) ValidAt(now time.Time) error {
+	return s.validAt(now, min(max(int32(s.Expiration-s.Inception)/10, minSkew), maxSkew))
+}
+
+// ValidAtExactly is ValidAt for a time that is not a clock's, and so cannot be off.
+func (s *Signature) ValidAtExactly(moment time.Time) error { return s.validAt(moment, 0) }
+
+func (s *Signature) validAt(now time.Time, skew int32) error {
 	moment := uint32(now.Unix())
 	validity := int32(s.Expiration - s.Inception)
-	skew := min(max(validity/10, minSkew), maxSkew)
 	switch {
 	case validity < 0:
 		return errInverted

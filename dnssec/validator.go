@@ -73,6 +73,10 @@ type Verdict struct {
 	Until time.Time
 	// NoName is set when a denial of data proves that the name does not exist (RFC 9824).
 	NoName bool
+	// Zone is the signer of what a denial, or the expansion of a wildcard, was judged by, and Proof those of its NSEC or NSEC3 RRsets that were
+	// found to be signed. Wildcard is what an RRset was expanded from, otherwise the root.
+	Zone, Wildcard wire.Name
+	Proof          []wire.RRset
 }
 
 const defaultCuts = 20000
@@ -103,6 +107,9 @@ func (v *Validator) RRset(ctx context.Context, now time.Time, w *work.Budget, se
 	if v.excepted(set.Name, now) {
 		return exceptedVerdict, nil
 	}
+	if set.Type == wire.TypeRRSIG { // RFC 4035 section 2.2: signatures are not signed
+		return Verdict{Status: wire.Insecure}, nil
+	}
 	c := v.newChain(ctx, now, w, f)
 	verdict, err := c.judgeSet(set, proof)
 	if err == nil && verdict.Status == wire.Bogus {
@@ -130,8 +137,12 @@ func zoneSide(name wire.Name, t wire.Type) wire.Name {
 func (c *chain) judgeSet(set *wire.RRset, proof []wire.RRset) (Verdict, error) {
 	signer, ok := signerOf(set)
 	if !ok {
-		return bogus(set.Name, wire.EDERRSIGsMissing, "no signature that could be for the records"), nil
+		return unsignedVerdict(set), nil
 	}
+	return c.judgeTwice(signer, func() (Verdict, error) { return c.judgeSigned(signer, set, proof) })
+}
+
+func (c *chain) judgeSigned(signer wire.Name, set *wire.RRset, proof []wire.RRset) (Verdict, error) {
 	trust, err := c.trust(signer)
 	if err != nil || trust.status != wire.Secure {
 		return trust.verdict(), err
@@ -147,6 +158,14 @@ func (c *chain) judgeSet(set *wire.RRset, proof []wire.RRset) (Verdict, error) {
 	return c.judgeExpansion(set.Name, wildcard, proof, trust, verdict)
 }
 
+// unsignedVerdict is that of a set without a signature that could be for it.
+func unsignedVerdict(set *wire.RRset) Verdict {
+	if len(set.Sigs) == 0 {
+		return bogus(set.Name, wire.EDERRSIGsMissing, "no signature")
+	}
+	return bogus(set.Name, wire.EDEBogus, "no signature that could be for the records")
+}
+
 // judgeExpansion judges an RRset that a wildcard stands behind: it is true only where nothing closer exists (RFC 4035
 // section 5.3.4).
 func (c *chain) judgeExpansion(name, wildcard wire.Name, proof []wire.RRset, trust cut, verdict Verdict) (Verdict, error) {
@@ -155,6 +174,7 @@ func (c *chain) judgeExpansion(name, wildcard wire.Name, proof []wire.RRset, tru
 		return Verdict{}, err
 	}
 	verdict.Until = sooner(verdict.Until, until)
+	verdict.Zone, verdict.Wildcard, verdict.Proof = trust.zone, wildcard, d.sets
 	return proven(d.NoCloserMatch(name, wildcard), trust.zone, verdict)
 }
 
@@ -185,6 +205,10 @@ func (c *chain) judgeDenial(d *Denied) (Verdict, error) {
 	if !ok {
 		return bogus(d.Name, wire.EDENSECMissing, "no signed denial"), nil
 	}
+	return c.judgeTwice(signer, func() (Verdict, error) { return c.judgeSignedDenial(signer, d) })
+}
+
+func (c *chain) judgeSignedDenial(signer wire.Name, d *Denied) (Verdict, error) {
 	trust, err := c.trust(signer)
 	if err != nil || trust.status != wire.Secure {
 		return trust.verdict(), err
@@ -200,6 +224,7 @@ func (c *chain) judgeDenial(d *Denied) (Verdict, error) {
 		return Verdict{}, err
 	}
 	verdict.Until = sooner(verdict.Until, until)
+	verdict.Zone, verdict.Proof = trust.zone, proof.sets
 	if d.NoName {
 		return proven(proof.NoName(d.Name), trust.zone, verdict)
 	}
@@ -232,7 +257,7 @@ func (c *chain) unlessInsecure(name wire.Name, verdict Verdict) (Verdict, error)
 	if err == nil && trust.status == wire.Insecure {
 		return trust.verdict(), nil
 	}
-	return verdict, err
+	return verdict, nil // that nothing better could be found out leaves it standing
 }
 
 func bogus(zone wire.Name, code wire.EDE, text string) Verdict {

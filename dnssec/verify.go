@@ -26,15 +26,18 @@ func signerOf(set *wire.RRset) (wire.Name, bool) {
 	return wire.Root, false
 }
 
-// signerOfDenial returns who signed a denial: its proof, or else its SOA.
-func signerOfDenial(d *Denied) (wire.Name, bool) {
+// signerOfDenial returns who signed a denial: its proof, or else its SOA. A server that followed aliases sends the proofs of several zones; the one that
+// counts is that of the deepest zone that the name can be in.
+func signerOfDenial(d *Denied) (deepest wire.Name, found bool) {
+	side := zoneSide(d.Name, d.Type)
 	for i := range d.Proof {
-		if signer, ok := signerOf(&d.Proof[i]); ok {
-			return signer, true
+		signer, ok := signerOf(&d.Proof[i])
+		if ok && side.Within(signer) && (!found || signer.Below(deepest)) {
+			deepest, found = signer, true
 		}
 	}
-	if d.SOA == nil {
-		return wire.Root, false
+	if found || d.SOA == nil {
+		return deepest, found
 	}
 	return signerOf(d.SOA)
 }
@@ -63,7 +66,7 @@ func (c *chain) verify(set *wire.RRset, trust cut) (*Signature, Verdict, error) 
 		if sig.Signer != trust.zone || sig.Fits(set) != nil || !c.v.supports(sig.Algorithm) {
 			continue
 		}
-		if err := sig.ValidAt(c.moment); err != nil {
+		if err := c.valid(sig); err != nil {
 			best = bogus(trust.zone, validityCode(err), err.Error())
 			continue
 		}
@@ -90,10 +93,18 @@ func (c *chain) verify(set *wire.RRset, trust cut) (*Signature, Verdict, error) 
 			best = bogus(trust.zone, wire.EDEBogus, "signature does not verify")
 		}
 		if tried == 0 {
+			c.rolled = true
 			best = bogus(trust.zone, wire.EDEDNSKEYMissing, "no key for the signature")
 		}
 	}
 	return nil, best, nil
+}
+
+func (c *chain) valid(sig *Signature) error {
+	if c.skewed {
+		return sig.ValidAt(c.moment)
+	}
+	return sig.ValidAtExactly(c.moment)
 }
 
 var errNoWork = errors.New("no work allowed")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -31,7 +32,7 @@ func check(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := server.Check(c); err != nil {
+	if err := errors.Join(server.Check(c), server.CheckAnchors(c)); err != nil {
 		return &configError{err}
 	}
 	text := c.File + ": no mistakes"

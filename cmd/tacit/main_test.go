@@ -105,7 +105,7 @@ func TestTraceOfTheLab(t *testing.T) {
 	if strings.Contains(stdout, "\x1b") {
 		t.Error("colours where there is no terminal")
 	}
-	if !regexp.MustCompile(`(?m)^com\. +1 +1 +2 of 3$`).MatchString(stdout) {
+	if !regexp.MustCompile(`(?m)^com\. +1 +2 +2 of 3$`).MatchString(stdout) {
 		t.Errorf("com did not learn 2 labels of 3:\n%s", stdout)
 	}
 }

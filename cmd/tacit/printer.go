@@ -49,6 +49,8 @@ func (p *printer) step(s server.Step) {
 		p.printf("%s  %szone cut at %s\n", at, indent, p.paint(bold, s.Zone))
 	case "alias":
 		p.printf("%s  %salias, on to %s\n", at, indent, p.paint(bold, s.Name))
+	case "copy":
+		p.printf("%s  %sthe copy of the root zone was asked for %s %s: %s\n", at, indent, p.paint(bold, s.Name), s.Type, s.Outcome)
 	case "validated":
 		p.printf("%s  %s%s %s: %s\n", at, indent, p.paint(bold, s.Name), s.Type, p.paint(p.trust(s.Outcome), s.Outcome))
 	case "known":

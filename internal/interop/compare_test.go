@@ -24,12 +24,16 @@ type run struct {
 	odd      []string
 }
 
-// A reply is the answer to one question; fault is set when there was none or when its form was wrong.
+// A reply is the answer to one question; fault is set when there was none or when its form was wrong. Signatures are
+// counted and left out of the answers.
 type reply struct {
 	outcome
-	fault    string
-	overTCP  bool
-	attempts int // over UDP, until an answer came
+	fault      string
+	overTCP    bool
+	attempts   int // over UDP, until an answer came
+	authentic  bool
+	signatures int
+	errors     []uint16 // extended errors (RFC 8914)
 }
 
 const (
@@ -43,36 +47,58 @@ const (
 	udpSize = 1232
 )
 
-// ask starts the resolver, asks it everything, and stops it, so that its upstream queries are its own.
+// ask asks the resolver everything, and notes what left it for that.
 func (l *lab) ask(t *testing.T, r *resolver, questions []question) *run {
 	t.Helper()
 	l.capture.take(t)
-	p := r.start(t, l.dir)
-	out := &run{resolver: r, replies: make([]reply, len(questions))}
+	out := &run{resolver: r, replies: r.interview(t, l.dir, questions)[0]}
+	out.seen, out.odd = l.capture.take(t)
+	return out
+}
+
+// interview starts the resolver, asks it one round of questions after the other, and stops it, so that its upstream
+// queries are its own.
+func (r *resolver) interview(t *testing.T, dir string, rounds ...[]question) [][]reply {
+	t.Helper()
+	p := r.start(t, dir)
+	replies := make([][]reply, len(rounds))
+	for n, questions := range rounds {
+		replies[n] = make([]reply, len(questions))
+		eachOf(workers, len(questions), func(i int) { replies[n][i] = r.ask(t.Context(), questions[i]) })
+	}
+	p.end(t)
+	return replies
+}
+
+// eachOf calls f for 0 to count-1, from several goroutines, and waits for all of them.
+func eachOf(workers, count int, f func(i int)) {
 	work := make(chan int)
 	var group sync.WaitGroup
 	for range workers {
 		group.Go(func() {
 			for i := range work {
-				out.replies[i] = r.ask(t.Context(), questions[i])
+				f(i)
 			}
 		})
 	}
-	for i := range questions {
+	for i := range count {
 		work <- i
 	}
 	close(work)
 	group.Wait()
+}
+
+// end stops a server that should still run.
+func (p *process) end(t *testing.T) {
+	t.Helper()
 	select {
 	case <-p.done:
-		t.Errorf("%s ended during the run: %v\n%s", r.name, p.err, p.tail())
+		t.Errorf("%s ended during the run: %v\n%s", p.name, p.err, p.tail())
 	default:
 	}
 	if err := p.stop(); err != nil {
 		t.Error(err)
 	}
-	out.seen, out.odd = l.capture.take(t)
-	return out
 }
 
 // ask puts one question over UDP, again when nothing comes back, and over TCP when the answer was cut off.
@@ -94,14 +120,42 @@ func (r *resolver) ask(ctx context.Context, q question) reply {
 		out.fault = err.Error()
 		return out
 	}
-	out.rcode, out.answers = m.Rcode, m.Answer
+	out.rcode, out.authentic = m.Rcode, m.AuthenticatedData
+	out.answers, out.signatures = splitSignatures(m.Answer)
+	out.errors = extendedErrors(m)
 	out.fault = malformation(q, m)
 	return out
 }
 
+func splitSignatures(rrs []dns.RR) (others []dns.RR, signatures int) {
+	for _, rr := range rrs {
+		if rr.Header().Rrtype == dns.TypeRRSIG {
+			signatures++
+			continue
+		}
+		others = append(others, rr)
+	}
+	return others, signatures
+}
+
+func extendedErrors(m *dns.Msg) []uint16 {
+	opt := m.IsEdns0()
+	if opt == nil {
+		return nil
+	}
+	var out []uint16
+	for _, o := range opt.Option {
+		if e, ok := o.(*dns.EDNS0_EDE); ok {
+			out = append(out, e.InfoCode)
+		}
+	}
+	return out
+}
+
 func (r *resolver) exchange(ctx context.Context, network string, q question) (*dns.Msg, error) {
-	m := new(dns.Msg).SetEdns0(udpSize, false)
+	m := new(dns.Msg).SetEdns0(udpSize, q.flags&wantSignatures != 0)
 	m.Id, m.RecursionDesired = dns.Id(), true
+	m.AuthenticatedData, m.CheckingDisabled = q.flags&wantStatus != 0, q.flags&unchecked != 0
 	m.Question = []dns.Question{{Name: q.text, Qtype: q.qtype, Qclass: dns.ClassINET}}
 	client := &dns.Client{Net: network, Timeout: replyTimeout, UDPSize: udpSize}
 	reply, _, err := client.ExchangeContext(ctx, m, r.addr.String())

@@ -4,10 +4,17 @@
 // and Unbound the same 2,000 questions, one resolver after the other, and compare RCODE and answer RRsets with each
 // other and with what the zone data say. Meanwhile a packet socket notes what the name servers are told, and every label
 // that a root or TLD server hears without needing it (RFC 9156) is a failure. A control run of an Unbound that does not
-// minimise and that lies about one name shows that both measurements can fail. Programs needed: nsd, knotd, unbound and
-// ip (Debian: nsd, knot, unbound, iproute2). TACIT_BIN, an absolute path, names the binary to test; without it the
-// package builds one.
+// minimise and that lies about one name shows that both measurements can fail.
 //
-// Limitations: nothing is signed, every server tells the truth about the zones it has, TTLs are not compared, and
-// types that only servers ask for (ANY, AXFR) are left out. Linux only.
+// A second world is signed, by dnssec-signzone and kzonesign, with every algorithm and every kind of denial, below a root
+// whose key both resolvers are given: 5,000 questions, in whose answers RCODE, records and AD have to be what the zone
+// data and the chain of trust say, and what Unbound says wherever its policy is ours; delv, asking through tacit, is a
+// witness of another make. In a third world each zone is broken in one way, and the extended errors are compared.
+//
+// Programs needed: nsd, knotd, keymgr, kzonesign, dnssec-keygen, dnssec-signzone, delv, unbound and ip (Debian: nsd, knot,
+// knot-dnssecutils, bind9-utils, bind9-dnsutils, unbound, iproute2). TACIT_BIN, an absolute path, names the binary to
+// test; without it the package builds one.
+//
+// Limitations: TTLs are not compared, and types that only servers ask for (ANY, AXFR) are left out. Keys are new in each
+// run and shared by zones. Linux only.
 package interop

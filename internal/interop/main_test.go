@@ -64,7 +64,10 @@ func runInside() (code int, err error) {
 }
 
 // programs are what the run needs, with the Debian package that has it.
-var programs = map[string]string{"nsd": "nsd", "knotd": "knot", "unbound": "unbound", "ip": "iproute2"}
+var programs = map[string]string{
+	"nsd": "nsd", "knotd": "knot", "keymgr": "knot", "kzonesign": "knot-dnssecutils", "unbound": "unbound", "ip": "iproute2",
+	"dnssec-keygen": "bind9-utils", "dnssec-signzone": "bind9-utils", "delv": "bind9-dnsutils",
+}
 
 // checkMachine fails, rather than skips, when the run is not possible: a run that tests nothing must not look like success.
 func checkMachine() error {

@@ -79,6 +79,8 @@ func TestTruth(t *testing.T) {
 		{"alias.example.", dns.TypeCNAME, dns.RcodeSuccess, 1},
 		{"_ssh._tcp.old.example.", dns.TypeSRV, dns.RcodeSuccess, 3},
 		{"old.example.", dns.TypeA, dns.RcodeSuccess, 0},
+		{"nobody.old.example.", dns.TypeA, dns.RcodeNameError, 2},
+		{"nobody.old.example.", dns.TypeCNAME, dns.RcodeSuccess, 2},
 		{"example.", dns.TypeDS, dns.RcodeSuccess, 0},
 	} {
 		got := w.truth(mustName(c.qname), c.qtype)

@@ -15,7 +15,17 @@ type question struct {
 	text  string // the name as asked, letter case included
 	name  name
 	qtype uint16
+	flags flags
 }
+
+// flags are what a question wants beside the answer.
+type flags uint8
+
+const (
+	wantSignatures flags = 1 << iota // DO (RFC 3225)
+	wantStatus                       // AD (RFC 6840 section 5.7)
+	unchecked                        // CD (RFC 4035 section 3.2.2)
+)
 
 // class says why a question is asked.
 type class string

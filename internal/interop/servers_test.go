@@ -21,6 +21,7 @@ func (w *world) serve(t *testing.T, dir string) {
 	t.Helper()
 	w.addAddressesToLoopback(t)
 	writeZones(t, dir, w.order)
+	signZones(t, dir, w.order)
 	for _, addr := range w.silent {
 		listenSilently(t, addr)
 	}
@@ -57,7 +58,7 @@ func (w *world) addresses() []netip.Addr {
 	for _, s := range w.instances {
 		out = append(append(out, s.v4...), s.v6...)
 	}
-	return append(out, w.silent...)
+	return append(append(out, w.silent...), w.middle...)
 }
 
 func writeZones(t *testing.T, dir string, zones []*zone) {
@@ -185,9 +186,9 @@ func (w *world) hints() string {
 	return b.String()
 }
 
-// tacit is the resolver under test; its minimisation is to be strict.
-func tacit(binary string) *resolver {
-	const config = `[listen]
+// tacit is the resolver under test; its minimisation is to be strict. The lines go into its table of DNSSEC.
+func tacit(binary string, lines ...string) *resolver {
+	config := `[listen]
 udp = ["127.0.0.1:5335"]
 tcp = ["127.0.0.1:5335"]
 
@@ -200,19 +201,18 @@ encrypt = "off"
 allow_special_addresses = true
 qname_minimisation = "strict"
 
-[dnssec]
-validate = false
-
 [cache]
 ttl_blur = false
-`
+
+[dnssec]
+` + strings.Join(lines, "\n") + "\n"
 	return &resolver{
 		name: "tacit", addr: netip.MustParseAddrPort("127.0.0.1:5335"),
 		program: binary, args: []string{"serve", "--config", "tacit.toml"}, file: "tacit.toml", config: config,
 	}
 }
 
-// unbound is the other opinion; lines are added to its server clause.
+// unbound is the other opinion; lines are added to its server clause, and of two that say the same the later one wins.
 func unbound(label string, lines ...string) *resolver {
 	config := `server:
  interface: 127.0.0.1

@@ -22,10 +22,7 @@ func (w *world) truth(qname name, qtype uint16) outcome {
 	var out outcome
 	const steps = 11 // the resolvers' own limit: no chain here comes near it
 	for range steps {
-		z := w.zoneOf(qname)
-		if qtype == dns.TypeDS && qname == z.apex && qname != rootName {
-			z = w.zoneOf(qname.parent()) // RFC 4035 section 3.1.4.1: the parent answers for DS
-		}
+		z := w.zoneFor(qname, qtype)
 		found, next := z.find(qname, qtype)
 		out.rcode = found.rcode
 		out.answers = append(out.answers, found.answers...)
@@ -37,11 +34,24 @@ func (w *world) truth(qname name, qtype uint16) outcome {
 	panic("alias chain too long in the zone data")
 }
 
+// zoneFor is the zone that answers a question: RFC 4035 section 3.1.4.1 has the parent answer for DS.
+func (w *world) zoneFor(qname name, qtype uint16) *zone {
+	z := w.zoneOf(qname)
+	if qtype == dns.TypeDS && qname == z.apex && qname != rootName {
+		return w.zoneOf(qname.parent())
+	}
+	return z
+}
+
 // find answers from one zone; next is the target of an alias, or empty.
 func (z *zone) find(qname name, qtype uint16) (out outcome, next name) {
 	if owner, rr := z.redirection(qname); rr != nil {
 		cname := synthesise(qname, owner, rr)
-		return outcome{answers: []dns.RR{rr, cname}}, mustName(cname.Target)
+		out.answers = []dns.RR{rr, cname}
+		if qtype != dns.TypeCNAME {
+			next = mustName(cname.Target)
+		}
+		return out, next
 	}
 	if z.known[qname] {
 		return answerFrom(z.nodes[qname], qname, qtype)

@@ -18,6 +18,8 @@ type world struct {
 	instances []*instance
 	roots     []*host
 	silent    []netip.Addr // addresses at which nobody answers
+	middle    []netip.Addr // addresses at which the test answers in place of a server
+	unproven  []name       // domains of which a server gives only half a proof
 	questions []question
 }
 
@@ -29,6 +31,8 @@ type zone struct {
 	nodes map[name]map[uint16][]dns.RR // authoritative data
 	cuts  map[name]bool                // owners of the delegations to children
 	known map[name]bool                // names that exist: data, cuts, and what lies between (RFC 4592 section 2.2.2)
+
+	signing *signing // nil when the zone is not signed
 }
 
 // An instance is one name server process with its addresses and zones.

@@ -106,7 +106,7 @@ var lessons = []Lesson{
 	broken("No signature, where the zone above says that there must be one.", "www.bare.example", 10),
 	broken("A name that is said not to exist, without the NSEC that would prove it.", "nowhere.below.unproven.example", 12),
 	broken("Keys that the zone above does not vouch for.", "www.replaced.example", 9),
-	broken("A signature made for fewer labels than its signer has.", "www.short.example", 10),
+	broken("A signature made for fewer labels than its signer has.", "www.short.example", 6),
 	broken("An NSEC whose next name lies outside the zone.", "nowhere.www.outside.example", 12),
 	broken("A wildcard's answer for a name that exists.", "www.replayed.example", 12),
 	{

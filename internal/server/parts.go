@@ -16,6 +16,7 @@ import (
 	"tacit/policy"
 	"tacit/resolver"
 	"tacit/upstream"
+	"tacit/zone"
 )
 
 // parts are what one configuration makes. A reload replaces them together.
@@ -24,7 +25,8 @@ type parts struct {
 	client      *upstream.Client
 	resolver    *resolver.Resolver
 	access      *policy.Access
-	*validation // nil without
+	*validation            // nil without
+	root        *zone.Root // nil without
 	following   sync.WaitGroup
 	stop        context.CancelFunc
 }
@@ -33,6 +35,9 @@ func (p *parts) close() error {
 	p.stop()
 	p.following.Wait()
 	p.resolver.Close()
+	if p.root != nil {
+		p.root.Close()
+	}
 	return p.client.Close()
 }
 
@@ -41,7 +46,8 @@ func (s *Server) build(c *config.Config, memory *cache.Cache) (*parts, error) {
 	if old := s.current.Load(); old != nil {
 		before = old.validation
 	}
-	return build(c, s.env, memory, s.memory, newValidation(c, s.env, before))
+	v := newValidation(c, s.env, before)
+	return build(c, s.env, memory, s.memory, v, newRootCopy(c, s.env, v))
 }
 
 // follow keeps the trust anchors up to date for as long as the parts are in use.
@@ -55,7 +61,7 @@ func (p *parts) follow(now func() time.Time) {
 }
 
 // build makes parts; env has its defaults.
-func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream.Memory, v *validation) (*parts, error) {
+func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream.Memory, v *validation, root *zone.Root) (*parts, error) {
 	access, err := policy.NewAccess(policy.AccessOptions{Allow: c.Access.Allow, Refuse: c.Access.Refuse})
 	if err != nil {
 		return nil, err
@@ -68,18 +74,21 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 		Network: env.Network, Memory: servers, Now: env.Now,
 		CaseRandomisationOff: !c.Recursion.CaseRandomisation,
 	})
+	o := resolver.Options{
+		Exchanger: client, Memory: servers, Cache: remembered,
+		Rules: policy.NewSpecialUse(ownNames(c)), Hints: hints,
+		Port: c.Recursion.Port, NoIPv4: !c.Recursion.IPv4, NoIPv6: !c.Recursion.IPv6,
+		Minimise:              minimisations[c.Recursion.Minimisation],
+		AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
+		Forwards:              forwards(c), Stubs: stubs(c),
+		Validator: v.judge(), NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
+		Now: env.Now,
+	}
+	if root != nil {
+		o.Root = root
+	}
 	return &parts{
-		config: c, client: client, access: access, validation: v, stop: func() {},
-		resolver: resolver.New(resolver.Options{
-			Exchanger: client, Memory: servers, Cache: remembered,
-			Rules: policy.NewSpecialUse(servedZones(c)), Hints: hints,
-			Port: c.Recursion.Port, NoIPv4: !c.Recursion.IPv4, NoIPv6: !c.Recursion.IPv6,
-			Minimise:              minimisations[c.Recursion.Minimisation],
-			AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
-			Forwards:              forwards(c), Stubs: stubs(c),
-			Validator: v.judge(), NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
-			Now: env.Now,
-		}),
+		config: c, client: client, access: access, resolver: resolver.New(o), validation: v, root: root, stop: func() {},
 	}, nil
 }
 
@@ -106,6 +115,18 @@ func Check(c *config.Config) error {
 	return err
 }
 
+var errVainAnchor = errors.New("dnssec.trust_anchors: a digest is not as long as its type asks for: no key can match it")
+
+// CheckAnchors finds trust anchors that will make all of their zone bogus: tacit serves with them, and withholds its answers.
+func CheckAnchors(c *config.Config) error {
+	for _, t := range c.DNSSEC.TrustAnchors {
+		if t.IsVain() {
+			return errVainAnchor
+		}
+	}
+	return nil
+}
+
 // readHints returns nil for the built-in ones.
 func readHints(path string) ([]resolver.Hint, error) {
 	if path == "" {
@@ -120,6 +141,16 @@ func readHints(path string) ([]resolver.Hint, error) {
 		return nil, fmt.Errorf("recursion.root_hints: %s: %w", path, err)
 	}
 	return hints, nil
+}
+
+// ownNames are the names that are the operator's, although they have a special use elsewhere: zones served, and below a root of one's own that which
+// is reserved for testing (RFC 6761 section 6.2 lets users do with it as they please).
+func ownNames(c *config.Config) []wire.Name {
+	names := servedZones(c)
+	if c.Recursion.RootHints != "" {
+		names = append(names, wire.MustName("test."))
+	}
+	return names
 }
 
 // servedZones are those in which a special-use name is the operator's own.

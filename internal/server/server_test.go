@@ -46,6 +46,7 @@ func newSetting(t *testing.T) *setting {
 	w.Zone("zone.example.", `
 		www IN A   203.0.113.1
 		new IN A   203.0.113.2`)
+	w.Sign(testnet.Signing{}, ".", "example.", "zone.example.")
 	x := &setting{World: w, path: filepath.Join(t.TempDir(), "tacit.toml")}
 	if err := os.WriteFile(filepath.Join(filepath.Dir(x.path), "root.hints"), []byte(w.Hints()), 0o600); err != nil {
 		t.Fatal(err)
@@ -55,6 +56,7 @@ func newSetting(t *testing.T) *setting {
 
 func (x *setting) write(t *testing.T, text string) {
 	t.Helper()
+	text += "[dnssec]\ntrust_anchors = ['" + x.Anchor() + "']\n"
 	if err := os.WriteFile(x.path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +233,7 @@ func TestNewFailsAsAWhole(t *testing.T) {
 
 func TestDefaultAccessIsThatOfPolicy(t *testing.T) {
 	c := config.Default()
-	p, err := build(c, Env{}.withDefaults(), newCache(c), nil, nil)
+	p, err := build(c, Env{}.withDefaults(), newCache(c), nil, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

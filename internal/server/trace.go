@@ -18,7 +18,7 @@ import (
 // A Step is one thing that happened in a resolution of the operator's own, in text: it is for the terminal of whoever
 // asked for it, and is kept nowhere.
 type Step struct {
-	Kind         string  `json:"step"` // asked, cut, alias, known, validated, finished
+	Kind         string  `json:"step"` // asked, cut, alias, known, copy, validated, finished
 	Milliseconds float64 `json:"at_ms"`
 	Depth        int     `json:"depth"` // above 0: on the way to a name server's address
 
@@ -80,7 +80,7 @@ func Trace(ctx context.Context, c *config.Config, env Env, name, kind string, re
 	if v != nil {
 		v.keeper.path = "" // the file belongs to the tacit that serves
 	}
-	p, err := build(c, env, newCache(c), upstream.NewMemory(upstream.MemoryOptions{}), v)
+	p, err := build(c, env, newCache(c), upstream.NewMemory(upstream.MemoryOptions{}), v, nil)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -122,7 +122,7 @@ func describe(e resolver.Event) Step {
 		s.Zone = e.Cut.Reveal()
 	case resolver.EventAlias:
 		s.Name = e.Asked.Name.Reveal()
-	case resolver.EventCache, resolver.EventVerdict:
+	case resolver.EventCache, resolver.EventCopy, resolver.EventVerdict:
 		s.Name, s.Type = e.Asked.Name.Reveal(), typeText(e.Asked.Type)
 	case resolver.EventFinished:
 	}
@@ -131,7 +131,7 @@ func describe(e resolver.Event) Step {
 
 var kindNames = [...]string{
 	resolver.EventAsked: "asked", resolver.EventCut: "cut", resolver.EventAlias: "alias",
-	resolver.EventCache: "known", resolver.EventVerdict: "validated", resolver.EventFinished: "finished",
+	resolver.EventCache: "known", resolver.EventCopy: "copy", resolver.EventVerdict: "validated", resolver.EventFinished: "finished",
 }
 
 func describeChain(links []dnssec.Link) []Link {

@@ -3,6 +3,8 @@ package server
 import (
 	"errors"
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"tacit/internal/wire"
@@ -17,10 +19,10 @@ func TestTrace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Level{
+	want := []Level{ // with a question for the keys of each zone
 		{Zone: ".", Queries: summary.Levels[0].Queries, Servers: 1, Labels: 1, Of: 3},
-		{Zone: "example.", Queries: 1, Servers: 1, Labels: 2, Of: 3},
-		{Zone: "zone.example.", Queries: 1, Servers: 1, Labels: 3, Of: 3},
+		{Zone: "example.", Queries: 2, Servers: 1, Labels: 2, Of: 3},
+		{Zone: "zone.example.", Queries: 2, Servers: 1, Labels: 3, Of: 3},
 	}
 	if !reflect.DeepEqual(summary.Levels, want) {
 		t.Errorf("levels %+v, want %+v", summary.Levels, want)
@@ -28,8 +30,18 @@ func TestTrace(t *testing.T) {
 	if summary.Rcode != "NOERROR" || summary.Records != 1 || summary.Servers != 3 || summary.Queries != len(x.Seen()) {
 		t.Errorf("%+v, while servers saw %d packets", summary, len(x.Seen()))
 	}
-	final := steps[len(steps)-1]
-	asked := steps[len(steps)-2]
+	var chain []string
+	for _, l := range summary.Chain {
+		chain = append(chain, l.Zone+" "+l.Status)
+	}
+	if got := strings.Join(chain, ", "); got != ". secure, example. secure, zone.example. secure" {
+		t.Errorf("chain of trust: %s", got)
+	}
+	final, verdict := steps[len(steps)-1], steps[len(steps)-2]
+	if verdict.Kind != "validated" || verdict.Name != "www.zone.example." || verdict.Outcome != "secure" {
+		t.Errorf("the verdict is %+v", verdict)
+	}
+	asked := steps[slices.IndexFunc(steps, func(s Step) bool { return s.Name == "www.zone.example." })]
 	if final.Kind != "finished" || final.Outcome != "NOERROR" {
 		t.Errorf("ends with %+v", final)
 	}

@@ -27,6 +27,9 @@ func newValidation(c *config.Config, env Env, before *validation) *validation {
 		return nil
 	}
 	v := &validation{config: c.DNSSEC}
+	if err := CheckAnchors(c); err != nil {
+		env.Log.Warn(err.Error())
+	}
 	switch {
 	case before != nil && reflect.DeepEqual(before.config, c.DNSSEC):
 		v.keeper = before.keeper
