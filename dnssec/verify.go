@@ -61,7 +61,7 @@ func signatures(set *wire.RRset) func(yield func(*Signature) bool) {
 // verify checks the signatures of set against the keys of its zone, until one holds (RFC 4035 section 5.3.3).
 func (c *chain) verify(set *wire.RRset, trust cut) (*Signature, Verdict, error) {
 	best := bogus(trust.zone, wire.EDERRSIGsMissing, "no signature by the zone over the records")
-	checks, failures := 0, 0
+	t := trial{set: set, keys: trust.keys}
 	for sig := range signatures(set) {
 		if sig.Signer != trust.zone || sig.Fits(set) != nil || !c.v.supports(sig.Algorithm) {
 			continue
@@ -70,34 +70,53 @@ func (c *chain) verify(set *wire.RRset, trust cut) (*Signature, Verdict, error) 
 			best = bogus(trust.zone, validityCode(err), err.Error())
 			continue
 		}
-		tried := 0
-		for i := range trust.keys {
-			k := &trust.keys[i]
-			if k.Tag != sig.Tag || k.Algorithm != sig.Algorithm {
-				continue
-			}
-			if checks == maxChecks || failures == maxFailures {
-				return nil, bogus(trust.zone, wire.EDEBogus, "more signatures or keys than are worth checking"), nil
-			}
-			if tried == maxSameTag {
-				break
-			}
-			tried, checks = tried+1, checks+1
-			switch err := c.check(sig, set, k); {
-			case err == nil:
-				return sig, Verdict{Status: wire.Secure, Until: c.now.Add(sig.left(c.moment))}, nil
-			case errors.Is(err, errNoWork):
-				return nil, Verdict{}, c.err
-			}
-			failures++
-			best = bogus(trust.zone, wire.EDEBogus, "signature does not verify")
-		}
-		if tried == 0 {
-			c.rolled = true
-			best = bogus(trust.zone, wire.EDEDNSKEYMissing, "no key for the signature")
+		switch err := c.try(&t, sig); {
+		case err == nil:
+			return sig, Verdict{Status: wire.Secure, Until: c.now.Add(sig.left(c.moment))}, nil
+		case errors.Is(err, errNoWork):
+			return nil, Verdict{}, c.err
+		case errors.Is(err, errNoKey):
+			best = bogus(trust.zone, wire.EDEDNSKEYMissing, err.Error())
+		default:
+			best = bogus(trust.zone, wire.EDEBogus, err.Error())
 		}
 	}
 	return nil, best, nil
+}
+
+// A trial is the verification of one RRset, with what it has cost.
+type trial struct {
+	set              *wire.RRset
+	keys             []Key
+	checks, failures int
+}
+
+var (
+	errNoWork  = errors.New("no work allowed")
+	errNoKey   = errors.New("no key for the signature")
+	errTooMuch = errors.New("more signatures or keys than are worth checking")
+)
+
+// try checks one signature with the keys that it may have been made with.
+func (c *chain) try(t *trial, sig *Signature) error {
+	result := errNoKey
+	tried := 0
+	for i := range t.keys {
+		k := &t.keys[i]
+		if k.Tag != sig.Tag || k.Algorithm != sig.Algorithm || tried == maxSameTag {
+			continue
+		}
+		if t.checks == maxChecks || t.failures == maxFailures {
+			return errTooMuch
+		}
+		tried++
+		t.checks++
+		if result = c.check(sig, t.set, k); result == nil || errors.Is(result, errNoWork) {
+			return result
+		}
+		t.failures++
+	}
+	return result
 }
 
 func (c *chain) valid(sig *Signature) error {
