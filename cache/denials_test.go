@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,7 +26,7 @@ func nsec(owner, next string) *wire.RRset {
 func putSpans(t testing.TB, c *Cache, in Chain, owners ...string) {
 	t.Helper()
 	for _, owner := range owners {
-		if !c.Denials.Put(in, nsec(owner, "next."+owner), after(60), epoch, c.Generation()) {
+		if !c.Denials.Put(in, nsec(owner, strings.TrimSuffix("next."+owner, ".")), after(60), epoch, c.Generation()) {
 			t.Fatalf("%s was refused", owner)
 		}
 	}

@@ -16,7 +16,7 @@ const (
 	Proven
 	// ProvenInsecure: shown but for unsigned delegations, which an opt-out span may hide (RFC 5155 section 9.2).
 	ProvenInsecure
-	// TooExpensive: the zone asks for more than MaxIterations. The response is insecure (RFC 9276 section 3.2).
+	// TooExpensive: the zone asks for more than MaxIterations, or for a longer salt than is hashed. The response is insecure (RFC 9276 section 3.2).
 	TooExpensive
 	// OverBudget: what this resolution may hash is spent. The response is not to be believed, and must not be taken
 	// for insecure: whoever asks for long names would choose what is validated.
@@ -57,7 +57,7 @@ type Denial struct {
 	sets    []wire.RRset // those of the records below
 	nsec    []NSEC
 	nsec3   []NSEC3 // all with the parameters of the first
-	steep   bool    // there are NSEC3 records, all above MaxIterations
+	steep   bool    // there are NSEC3 records, all above MaxIterations or maxSalt
 	budget  *work.Budget
 	hashes  []hashedName
 	refused bool // a hash was not made for want of budget
@@ -83,6 +83,8 @@ func (d *Denial) add(set *wire.RRset) {
 			d.nsec = append(d.nsec, n)
 			d.sets = append(d.sets, *set)
 		}
+	case set.Type == wire.TypeNSEC3 && hasLongSalt(set):
+		d.steep = true
 	case set.Type == wire.TypeNSEC3:
 		if n, ok := ParseNSEC3(set); ok && n.Zone == d.zone && d.addNSEC3(n) {
 			d.sets = append(d.sets, *set)
@@ -93,6 +95,13 @@ func (d *Denial) add(set *wire.RRset) {
 
 // Sets returns the RRsets that proofs are made from.
 func (d *Denial) Sets() []wire.RRset { return d.sets }
+
+// hasLongSalt reports whether an NSEC3 set asks for more than maxSalt. Its zone may: RFC 5155 section 3.1.5 allows 255 octets. So it is dealt with like
+// one that asks for too many iterations, not as broken.
+func hasLongSalt(set *wire.RRset) bool {
+	rdata, _ := set.Data.Next()
+	return len(rdata) > 4 && rdata[0] == hashSHA1 && rdata[4] > maxSalt
+}
 
 // addNSEC3 keeps to one set of parameters: RFC 5155 section 8.2 lets a validator treat a mix as bogus, and each set
 // more would have to be paid for.

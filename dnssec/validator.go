@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"time"
 
@@ -249,7 +250,7 @@ func proven(p Proof, zone wire.Name, signed Verdict) (Verdict, error) {
 	}
 }
 
-const tooManyIterations = "NSEC3 iterations above the limit"
+const tooManyIterations = "NSEC3 iterations or salt above the limit"
 
 // unlessInsecure lets a bogus verdict stand unless name lies below a cut that is proven to be insecure.
 func (c *chain) unlessInsecure(name wire.Name, verdict Verdict) (Verdict, error) {
@@ -257,7 +258,10 @@ func (c *chain) unlessInsecure(name wire.Name, verdict Verdict) (Verdict, error)
 	if err == nil && trust.status == wire.Insecure {
 		return trust.verdict(), nil
 	}
-	return verdict, nil // that nothing better could be found out leaves it standing
+	if exceeded, ok := errors.AsType[*work.Exceeded](err); ok && exceeded.Kind == work.FailedSignature {
+		return verdict, nil // where nothing verifies the first reason is as good as the last
+	}
+	return verdict, err // whether it is bogus is not known while the zones above cannot be asked
 }
 
 func bogus(zone wire.Name, code wire.EDE, text string) Verdict {

@@ -2,6 +2,7 @@ package dnssec
 
 import (
 	"errors"
+	"math"
 	"time"
 
 	"tacit/internal/wire"
@@ -72,10 +73,11 @@ func (c *chain) verify(set *wire.RRset, trust cut) (*Signature, Verdict, error) 
 		}
 		switch err := c.try(&t, sig); {
 		case err == nil:
-			return sig, Verdict{Status: wire.Secure, Until: c.now.Add(sig.left(c.moment))}, nil
+			return sig, Verdict{Status: wire.Secure, Until: c.now.Add(min(sig.left(c.moment), sig.originalTTL()))}, nil
 		case errors.Is(err, errNoWork):
 			return nil, Verdict{}, c.err
 		case errors.Is(err, errNoKey):
+			c.rolled = true
 			best = bogus(trust.zone, wire.EDEDNSKEYMissing, err.Error())
 		default:
 			best = bogus(trust.zone, wire.EDEBogus, err.Error())
@@ -126,8 +128,6 @@ func (c *chain) valid(sig *Signature) error {
 	return sig.ValidAtExactly(c.moment)
 }
 
-var errNoWork = errors.New("no work allowed")
-
 // check does the one costly thing: it pays for it, waits for a slot, and verifies.
 func (c *chain) check(sig *Signature, set *wire.RRset, k *Key) error {
 	if c.err = c.w.Spend(work.Signature, 1); c.err != nil {
@@ -152,6 +152,14 @@ func (c *chain) check(sig *Signature, set *wire.RRset, k *Key) error {
 // left returns how much longer the signature is valid. Within the skew of clocks that it is granted it is good for nothing but the moment.
 func (s *Signature) left(moment time.Time) time.Duration {
 	return max(0, time.Duration(int32(s.Expiration-uint32(moment.Unix())))*time.Second)
+}
+
+// originalTTL returns the TTL that the zone gave to the records. They last no longer, whatever TTL they came with (RFC 4035 section 5.3.3).
+func (s *Signature) originalTTL() time.Duration {
+	if s.OriginalTTL > math.MaxInt32 { // RFC 2181 section 8
+		return 0
+	}
+	return time.Duration(s.OriginalTTL) * time.Second
 }
 
 func validityCode(err error) wire.EDE {
@@ -183,13 +191,13 @@ func (c *chain) denial(trust cut, proof []wire.RRset) (*Denial, time.Time, error
 		if len(signed) == maxProofSets {
 			break
 		}
-		_, verdict, err := c.verify(&proof[i], trust)
+		sig, verdict, err := c.verify(&proof[i], trust)
 		if err != nil {
 			return nil, until, err
 		}
 		if verdict.Status == wire.Secure {
 			signed = append(signed, proof[i])
-			until = sooner(until, verdict.Until)
+			until = sooner(until, c.now.Add(sig.left(c.moment)))
 		}
 	}
 	return NewDenial(trust.zone, signed, c.w), until, nil

@@ -50,6 +50,18 @@ func substitute(dname *wire.RRset, name wire.Name, kind wire.Type) (taken []wire
 	return []wire.RRset{*dname, cname}, target, result
 }
 
+// contradicted reports whether sets hold, at the name of a CNAME that was synthesised, another one than the DNAME stands for: nobody who serves the
+// zone says so (RFC 6672 section 5.3.1).
+func contradicted(sets []wire.RRset, synthesised *wire.RRset) bool {
+	sent := findSet(sets, synthesised.Name, wire.TypeCNAME)
+	if sent == nil {
+		return false
+	}
+	want, _ := targetOf(synthesised)
+	got, ok := targetOf(sent)
+	return !ok || got != want
+}
+
 // targetOf returns the name in the one record of a CNAME or DNAME set. More than one is against RFC 2181 section 10.1 and
 // RFC 6672 section 2.4; the first is taken.
 func targetOf(set *wire.RRset) (wire.Name, bool) {

@@ -12,6 +12,9 @@ import (
 // ask puts one question to the servers of c, one after the other, until one gives a usable reply. Doubtful replies are taken when there is no
 // better one.
 func (s *resolution) ask(ctx context.Context, c *cut, name wire.Name, kind wire.Type) (judgement, error) {
+	if j, ok := s.askCopy(c, name, kind); ok {
+		return j, nil
+	}
 	choice := s.newSelection(c)
 	var doubtful *judgement
 	cause := error(&Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errNoServer})
@@ -35,6 +38,26 @@ func (s *resolution) ask(ctx context.Context, c *cut, name wire.Name, kind wire.
 			doubtful = &j
 		}
 	}
+}
+
+// askCopy asks the copy of the root zone in the place of its servers (RFC 8806). Data of it that turned out to be bogus are fetched again from the
+// servers themselves.
+func (s *resolution) askCopy(c *cut, name wire.Name, kind wire.Type) (judgement, bool) {
+	if s.root == nil || !c.zone.IsRoot() || len(c.configured) > 0 || s.refetched[key{name, kind}] > 0 {
+		return judgement{}, false
+	}
+	msg := s.root.Answer(s.now(), name, kind)
+	if msg == nil {
+		return judgement{}, false
+	}
+	q := wire.Question{Name: name, Type: kind, Class: wire.ClassIN, DO: true}
+	e := &exchange{reply: upstream.Reply{Msg: msg}}
+	e.response, e.sound = scrub(msg, q, c.zone)
+	j := s.judge(c, e, q)
+	if j.usable() {
+		s.traceCopy(q, &j)
+	}
+	return j, j.usable()
 }
 
 // settle gives what there is at the end of the list of servers.
@@ -83,7 +106,9 @@ func whenNone(candidate *candidate, cause error) error {
 func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *candidate, name wire.Name, kind wire.Type) (judgement, error) {
 	choice.sent++
 	q := wire.Question{Name: name, Type: kind, Class: wire.ClassIN, DO: true}
-	e := s.exchange(ctx, c.zone, to.server, q)
+	attempt, cancel := choice.patience(ctx, s, to)
+	defer cancel()
+	e := s.exchange(attempt, c.zone, to.server, q)
 	to = choice.candidateAt(e.server)
 	to.tries++
 	if e.err != nil {
@@ -137,7 +162,7 @@ func (s *resolution) blame(ctx context.Context, to *candidate, err error) error 
 	}
 	s.unanswered[to.server.Addr]++
 	var failure *upstream.Error
-	if errors.As(err, &failure) && failure.Outcome != upstream.Timeout {
+	if errors.As(err, &failure) && failure.Outcome != upstream.Timeout && failure.Outcome != upstream.Cancelled {
 		to.spent = true
 		return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: errNoServer}
 	}

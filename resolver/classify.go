@@ -43,6 +43,8 @@ type judgement struct {
 
 	glue map[wire.Name][]netip.Addr // of priming: the addresses that came along
 
+	forged bool // a CNAME came that the DNAME beside it does not stand for
+
 	proof []wire.RRset // NSEC and NSEC3 RRsets of the authority section, for the validator
 
 	// Of a referral.
@@ -93,6 +95,9 @@ func (j *judgement) followAliases(r *response, kind wire.Type, zone wire.Name) (
 	for range len(r.answer) + 1 {
 		sets, target, outcome := step(r.answer, j.target, kind)
 		j.records = append(j.records, sets...)
+		if len(sets) > 1 && contradicted(r.answer, &sets[1]) {
+			j.forged = true
+		}
 		if outcome != alias {
 			j.outcome = outcome
 			return outcome != noData

@@ -20,6 +20,7 @@ type found struct {
 	lease  time.Time // of that zone
 	rank   cache.Rank
 	proof  []wire.RRset // NSEC and NSEC3 RRsets that a denial or a wildcard rests on
+	forged bool         // it came with what only a forger says
 	status wire.Status  // the least of all parts
 	reason wire.ExtendedError
 }
@@ -61,8 +62,11 @@ func (f *found) redirect(name wire.Name, kind wire.Type) found {
 	sets, target, outcome := substitute(&dname.set, name, kind)
 	g := *f
 	g.outcome, g.target, g.soa, g.sets = outcome, target, nil, nil
+	g.proof = expansionProof(&dname.set, f.proof)
 	for _, set := range sets {
-		g.sets = append(g.sets, timed{set: set, stored: dname.stored, expires: dname.expires, status: dname.status})
+		g.sets = append(g.sets, timed{
+			set: set, stored: dname.stored, expires: dname.expires, status: dname.status, synthesised: set.Type == wire.TypeCNAME,
+		})
 	}
 	return g
 }
@@ -209,7 +213,7 @@ func (s *resolution) knownToExist(name wire.Name, c *cut) bool {
 // store remembers what a reply says and returns it with the time that the cache grants it. A CNAME synthesised from a DNAME is made
 // anew from it each time.
 func (s *resolution) store(c *cut, j *judgement, kind wire.Type) found {
-	f := found{outcome: j.outcome, target: j.target, cut: c.zone, lease: c.lease, rank: j.rank, proof: j.proof}
+	f := found{outcome: j.outcome, target: j.target, cut: c.zone, lease: c.lease, rank: j.rank, proof: j.proof, forged: j.forged}
 	now := s.now()
 	for i := range j.records {
 		set := &j.records[i]

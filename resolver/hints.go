@@ -64,7 +64,8 @@ func ParseHints(r io.Reader) ([]Hint, error) {
 	return hints, nil
 }
 
-func builtinHints() []Hint {
+// BuiltinHints returns the root servers that IANA publishes.
+func BuiltinHints() []Hint {
 	hints, err := ParseHints(strings.NewReader(rootHints))
 	if err != nil {
 		panic("resolver: built-in root hints: " + err.Error())

@@ -43,7 +43,7 @@ func TestParseHints(t *testing.T) {
 
 // The built-in hints are those of IANA: thirteen servers with two addresses each.
 func TestBuiltinHints(t *testing.T) {
-	hints := builtinHints()
+	hints := BuiltinHints()
 	if len(hints) != 13 {
 		t.Fatalf("%d root servers", len(hints))
 	}

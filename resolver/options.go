@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/miekg/dns"
+
 	"tacit/cache"
 	"tacit/dnssec"
 	"tacit/internal/wire"
@@ -24,6 +26,9 @@ type Options struct {
 	// Rules answer before anything is asked: special-use names, block lists. Nil: none.
 	Rules Answerer
 
+	// Root answers in the place of the root servers, as they would; nil messages, or a nil Root: they are asked (RFC 8806).
+	Root RootCopy
+
 	// Hints are where priming starts (RFC 9609). Empty: the root servers of the IANA root hints.
 	Hints []Hint
 	// Port is asked at authoritative servers found by iteration. 0: 53.
@@ -41,6 +46,8 @@ type Options struct {
 
 	// NoStale never gives expired answers (RFC 8767). NoPrefetch never refreshes an answer before it expires.
 	NoStale, NoPrefetch bool
+	// NoAggressive answers nothing from validated denials of neighbouring names (RFC 8198).
+	NoAggressive bool
 
 	// Limits of one client question. Zero: work.DefaultLimits.
 	Limits work.Limits
@@ -54,6 +61,11 @@ type Options struct {
 // An Exchanger carries one question to one server and brings back its reply; upstream.Client is one.
 type Exchanger interface {
 	Exchange(ctx context.Context, s upstream.Server, q wire.Question, w *work.Budget) (upstream.Reply, error)
+}
+
+// A RootCopy is a copy of the root zone. What it says is judged as any reply is.
+type RootCopy interface {
+	Answer(now time.Time, name wire.Name, t wire.Type) *dns.Msg
 }
 
 // An Answerer answers from what it holds, without asking anybody.

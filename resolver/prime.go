@@ -15,12 +15,17 @@ func (s *resolution) prime(ctx context.Context) (cut, error) {
 	for _, h := range s.hints {
 		hints.servers = append(hints.servers, cache.NameServer{Name: h.Name, Addresses: h.Addresses})
 	}
+	k := cache.Key{Name: wire.Root, Type: wire.TypeNS}
+	if _, failed := s.cache.Failures.Get(k, s.now()); failed {
+		return hints, nil
+	}
 	j, err := s.ask(ctx, &hints, wire.Root, wire.TypeNS)
-	if err != nil {
+	if final(err) {
 		return cut{}, fail(stepPrime, wire.EDENoReachableAuthority, err)
 	}
-	if j.outcome != answer {
-		return cut{}, fail(stepPrime, wire.EDEInvalidData, errMalformed)
+	if err != nil || j.outcome != answer { // the hints have to do for a while
+		s.cache.Failures.Put(k, nil, s.now(), s.generation)
+		return hints, nil
 	}
 	now, ns := s.now(), j.records[len(j.records)-1]
 	root := cache.Delegation{Zone: wire.Root, Servers: s.rootServers(&ns, &j)}

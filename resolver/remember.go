@@ -39,6 +39,11 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 	name := q.Name
 	for range work.DefaultLimits[work.Alias] + 1 {
 		f, state := r.known(name, q.Type, now)
+		if state != cache.Fresh && r.mustJudge(q) {
+			if denied, ok := r.synthesise(name, q.Type, now); ok {
+				f, state = denied, cache.Fresh
+			}
+		}
 		if state == cache.Missing || state > worst || r.mustJudge(q) && f.status == wire.Indeterminate {
 			return r.recentFailure(q, name, now)
 		}

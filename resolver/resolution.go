@@ -89,6 +89,12 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 		s.traceKnown(name, kind, &f)
 		return f, s.judged(ctx, name, kind, &f)
 	}
+	if s.checking && !s.refresh {
+		if f, ok := s.synthesise(name, kind, now); ok {
+			s.traceKnown(name, kind, &f)
+			return f, nil
+		}
+	}
 	k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
 	if failure, ok := s.cache.Failures.Get(k, now); ok && (s.checking || !failure.Bogus) {
 		return found{}, &Error{Step: stepAsk, EDE: firstCode(failure.Errors), Err: errOldFailure}

@@ -18,6 +18,7 @@ type Resolver struct {
 	cache     *cache.Cache
 	validator *dnssec.Validator
 	rules     Answerer
+	root      RootCopy
 	hints     []Hint
 	routes    routes
 	limits    work.Limits
@@ -29,6 +30,7 @@ type Resolver struct {
 	allowSpecial   bool
 	noStale        bool
 	noPrefetch     bool
+	noAggressive   bool
 
 	flights   flights
 	exchanges exchanges
@@ -42,10 +44,10 @@ const (
 // New returns a Resolver.
 func New(o Options) *Resolver {
 	r := &Resolver{
-		exchanger: o.Exchanger, memory: o.Memory, cache: o.Cache, validator: o.Validator, rules: o.Rules,
+		exchanger: o.Exchanger, memory: o.Memory, cache: o.Cache, validator: o.Validator, rules: o.Rules, root: o.Root,
 		hints: o.Hints, routes: newRoutes(&o), limits: o.Limits, now: o.Now,
 		port: o.Port, noIPv4: o.NoIPv4, noIPv6: o.NoIPv6, minimise: o.Minimise,
-		allowSpecial: o.AllowSpecialAddresses, noStale: o.NoStale, noPrefetch: o.NoPrefetch,
+		allowSpecial: o.AllowSpecialAddresses, noStale: o.NoStale, noPrefetch: o.NoPrefetch, noAggressive: o.NoAggressive,
 		flights: flights{max: o.Flights, now: o.Now},
 	}
 	r.setDefaults()
@@ -60,7 +62,7 @@ func (r *Resolver) setDefaults() {
 		r.rules = noRules{}
 	}
 	if len(r.hints) == 0 {
-		r.hints = builtinHints()
+		r.hints = BuiltinHints()
 	}
 	if r.limits == (work.Limits{}) {
 		r.limits = work.DefaultLimits

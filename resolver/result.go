@@ -27,10 +27,14 @@ const staleTTL = 30
 // append adds what was found of the next name.
 func (r *result) append(f *found) {
 	r.secure = f.status == wire.Secure && (r.secure || len(r.answer) == 0)
-	r.answer = append(r.answer, f.sets...)
+	for i := range f.sets {
+		if t := &f.sets[i]; !r.has(t) { // a DNAME that counts twice is given once
+			r.answer = append(r.answer, *t)
+		}
+	}
 	r.proof = append(r.proof, f.proof...)
 	r.soa = f.soa
-	if f.status == wire.Insecure && f.reason.Text != "" {
+	if f.status >= wire.Insecure && f.reason.Text != "" {
 		r.errs = append(r.errs, f.reason)
 	}
 	switch f.outcome {
@@ -41,6 +45,15 @@ func (r *result) append(f *found) {
 	default:
 		r.rcode = wire.NoError
 	}
+}
+
+func (r *result) has(t *timed) bool {
+	for i := range r.answer {
+		if have := &r.answer[i].set; have.Name == t.set.Name && have.Type == t.set.Type {
+			return true
+		}
+	}
+	return false
 }
 
 // fail makes r a failure: no part of a chain that could not be followed to its end is given.

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -153,6 +154,21 @@ func (s *selection) candidateAt(server upstream.Server) *candidate {
 		}
 	}
 	return &candidate{name: s.zone, server: server}
+}
+
+// otherWait bounds the wait for one server while there is another that nothing speaks against. A server that is asked to see whether it
+// is still dead, or slow beyond reason, must not cost the client its answer.
+const otherWait = 800 * time.Millisecond
+
+// patience returns the context for asking c.
+func (s *selection) patience(ctx context.Context, r *resolution, c *candidate) (context.Context, context.CancelFunc) {
+	now := r.now()
+	for i := range s.candidates {
+		if other := &s.candidates[i]; other != c && other.tries == 0 && r.preference(s, other, now) == willing {
+			return context.WithTimeout(ctx, otherWait)
+		}
+	}
+	return context.WithCancel(ctx)
 }
 
 // fallBack adds, once, the glue that the parents of the servers' own zones hold for them: where the child publishes an address that does not

@@ -35,6 +35,7 @@ const (
 	EventCut                       // a zone cut was learned
 	EventAlias                     // a CNAME or DNAME is followed
 	EventCache                     // something was known already
+	EventCopy                      // the copy of the root zone was asked
 	EventVerdict                   // what was found has been validated
 	EventFinished                  // the end
 )
@@ -94,6 +95,12 @@ func (s *resolution) traceFinished(res *result) {
 		e.Detail = res.err.Error()
 	}
 	s.emit(e)
+}
+
+func (s *resolution) traceCopy(q wire.Question, j *judgement) {
+	if s.report != nil {
+		s.emit(Event{Kind: EventCopy, Asked: q, Outcome: j.outcome.String()})
+	}
 }
 
 func (s *resolution) traceVerdict(name wire.Name, kind wire.Type, f *found) {

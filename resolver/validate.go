@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"tacit/cache"
@@ -25,23 +26,31 @@ func (s *resolution) judged(ctx context.Context, name wire.Name, kind wire.Type,
 	if !s.checking || s.depth > 0 || f.status > wire.Bogus {
 		return nil
 	}
+	if len(f.sets) == 0 && f.target.IsRoot() {
+		f.target = name // the cache does not say of which name a denial is, but it is true of this one, too
+	}
 	err := s.weigh(ctx, name, kind, f)
 	k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
-	if s.ofName(err) && err != nil {
+	switch {
+	case errors.Is(err, errBogus):
 		s.cache.Failures.PutBogus(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
+	case err != nil && s.ofName(err): // the chain could not be followed, which may be over in a moment
+		s.cache.Failures.Put(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
 	}
 	return err
 }
 
 // weigh judges f, twice where other servers may have something better, and remembers the verdict.
 func (s *resolution) weigh(ctx context.Context, name wire.Name, kind wire.Type, f *found) error {
+	before := wire.ExtendedError{Code: wire.EDEBogus, Text: "more signatures that do not verify than are worth checking"}
 	for {
 		if err := s.judgeParts(ctx, kind, f); err != nil {
-			return fail(stepValidate, wire.EDEIndeterminate, err)
+			return s.noVerdict(err, before)
 		}
 		if f.status != wire.Bogus || !s.Refetch(name, kind) {
 			break
 		}
+		before = f.reason
 		again, err := s.iterate(ctx, name, kind)
 		if err != nil {
 			break // the verdict stands
@@ -54,6 +63,21 @@ func (s *resolution) weigh(ctx context.Context, name wire.Name, kind wire.Type, 
 		return &Error{Step: stepValidate, EDE: f.reason.Code, Err: errBogus, told: f.reason.Text}
 	}
 	return nil
+}
+
+// noVerdict is the error of a judgement that did not come to an end. That time was up, or the resolution had to give way, says nothing of the name; that
+// too many signatures did not verify is a verdict, for the reason known before.
+func (s *resolution) noVerdict(err error, before wire.ExtendedError) error {
+	exceeded, ok := errors.AsType[*work.Exceeded](err)
+	switch {
+	case ok && exceeded.Kind == work.FailedSignature:
+		return &Error{Step: stepValidate, EDE: before.Code, Err: errBogus, told: before.Text}
+	case errors.Is(err, context.DeadlineExceeded):
+		err = errTime
+	case errors.Is(err, context.Canceled):
+		err = errJostled
+	}
+	return fail(stepValidate, wire.EDEIndeterminate, err)
 }
 
 // judgeParts gives f the least status of its parts.
@@ -70,11 +94,27 @@ func (s *resolution) judgeParts(ctx context.Context, kind wire.Type, f *found) e
 		}
 		t.judge(&v)
 		f.take(&v)
+		s.keepExpansion(f, t, &v)
+	}
+	if f.forged && f.status == wire.Secure {
+		f.status = wire.Bogus
+		f.reason = wire.ExtendedError{Code: wire.EDEBogus, Text: "a CNAME that contradicts the signed DNAME above it"}
+		return nil
 	}
 	if f.outcome != noData && f.outcome != noName {
 		return nil
 	}
-	return s.judgeDenial(ctx, kind, f)
+	aliases := *f
+	err := s.judgeDenial(ctx, kind, f)
+	if err == nil && f.status == wire.Bogus && aliases.status > wire.Bogus && len(f.sets) > 0 {
+		// Servers that follow aliases themselves send half a proof at times (NSD 4.6 behind a DNAME). The target is asked for by itself then.
+		aliases.outcome, aliases.soa = alias, nil
+		if !aliases.expanded() {
+			aliases.proof = nil
+		}
+		*f = aliases
+	}
+	return err
 }
 
 func (s *resolution) judgeDenial(ctx context.Context, kind wire.Type, f *found) error {
@@ -90,6 +130,7 @@ func (s *resolution) judgeDenial(ctx context.Context, kind wire.Type, f *found) 
 		f.soa.judge(&v)
 	}
 	f.take(&v)
+	s.keepDenial(kind, f, &v)
 	return nil
 }
 
@@ -146,6 +187,28 @@ func (t *timed) lifetime(now time.Time) uint32 {
 	return uint32(left / time.Second)
 }
 
+// Reconsider forgets what was concluded at and below zone, because a trust anchor or a negative one has come or gone there: what is secure, insecure or
+// bogus, what failed, and the zone cuts. Resolutions in progress leave nothing behind.
+func (r *Resolver) Reconsider(zone wire.Name) {
+	if r.validator != nil {
+		r.validator.Forget(func(name wire.Name) bool { return name.Within(zone) })
+	}
+	r.cache.FlushSubtree(zone)
+}
+
+// AskKeys asks the servers of zone for its DNSKEY RRset, past what is remembered: whoever follows trust anchors must not miss a change (RFC 5011
+// section 2.3).
+func (r *Resolver) AskKeys(ctx context.Context, zone wire.Name) (wire.RRset, bool) {
+	ctx, cancel := context.WithTimeout(ctx, resolutionTime)
+	defer cancel()
+	s := r.newResolution(wire.Question{}, nil)
+	f, err := s.iterate(ctx, zone, wire.TypeDNSKEY)
+	if err != nil || f.outcome != answer {
+		return wire.RRset{}, false
+	}
+	return f.sets[len(f.sets)-1].set, true
+}
+
 // Fetch implements dnssec.Fetcher: what is known, judged or not, or else what the zone's servers say. What one resolution has fetched it
 // does not fetch again, whatever its TTL.
 func (s *resolution) Fetch(ctx context.Context, _ *work.Budget, name wire.Name, t wire.Type) (dnssec.Reply, error) {
@@ -154,7 +217,7 @@ func (s *resolution) Fetch(ctx context.Context, _ *work.Budget, name wire.Name, 
 		return r, nil
 	}
 	r, ok := s.fetchKnown(name, t)
-	if !ok {
+	if !ok || s.refetched[k] > 0 {
 		f, err := s.iterate(ctx, name, t)
 		if err != nil {
 			return dnssec.Reply{}, err
@@ -203,7 +266,10 @@ func (s *resolution) Refetch(name wire.Name, t wire.Type) bool {
 	if server, ok := s.sources[k]; ok {
 		s.distrusted[server] = true
 	}
-	s.cache.RRsets.Drop(cache.Key{Name: name, Type: t, Partition: s.routes.partition(name, t)})
+	dropped := cache.Key{Name: name, Type: t, Partition: s.routes.partition(name, t)}
+	if e, state := s.cache.RRsets.Get(dropped, cache.Glue, s.now()); state != cache.Missing && e.Status != wire.Secure { // what is secure may be all that is left (RFC 8767)
+		s.cache.RRsets.Drop(dropped)
+	}
 	return true
 }
 
