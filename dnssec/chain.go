@@ -204,7 +204,9 @@ func (c *chain) judgeDelegation(parent cut, name wire.Name, r *Reply) (cut, erro
 		return c.judgeNoDS(parent, name, r)
 	case r.Set.Type != wire.TypeDS: // an alias is no apex
 		_, verdict, err := c.verify(r.Set, parent)
-		return cut{zone: name, within: verdict.Status == wire.Secure, status: verdict.Status, reason: verdict.Reason}, err
+		return cut{
+			zone: name, within: verdict.Status == wire.Secure, status: verdict.Status, reason: verdict.Reason, until: verdict.Until,
+		}, err
 	}
 	_, verdict, err := c.verify(r.Set, parent)
 	if err != nil || verdict.Status != wire.Secure {
@@ -212,7 +214,9 @@ func (c *chain) judgeDelegation(parent cut, name wire.Name, r *Reply) (cut, erro
 	}
 	digests, unsupported := c.v.usable(r.Set)
 	if len(digests) == 0 { // RFC 4035 section 5.2: as if there were no DS
-		return cut{zone: name, status: wire.Insecure, reason: reason(name, unsupported, "no algorithm that is supported")}, nil
+		return cut{
+			zone: name, status: wire.Insecure, reason: reason(name, unsupported, "no algorithm that is supported"), until: verdict.Until,
+		}, nil
 	}
 	t, err := c.keys(name, func(k *Key) bool { return matchesAny(digests, name, k) })
 	t.until = sooner(t.until, verdict.Until)

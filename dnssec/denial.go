@@ -58,6 +58,7 @@ type Denial struct {
 	nsec    []NSEC
 	nsec3   []NSEC3 // all with the parameters of the first
 	steep   bool    // there are NSEC3 records, all above MaxIterations or maxSalt
+	costly  *NSEC3  // the first of those that is not beyond all bounds
 	budget  *work.Budget
 	hashes  []hashedName
 	refused bool // a hash was not made for want of budget
@@ -109,6 +110,9 @@ func (d *Denial) addNSEC3(n NSEC3) bool {
 	switch {
 	case n.Iterations > MaxIterations:
 		d.steep = true
+		if d.costly == nil && n.Iterations <= maxCostlyIterations {
+			d.costly = &n
+		}
 		return false
 	case len(d.nsec3) == maxNSEC3Records || len(d.nsec3) > 0 && !d.nsec3[0].Equal(&n.NSEC3Params):
 		return false
@@ -186,11 +190,27 @@ func (d *Denial) NoDS(name wire.Name) DSProof {
 		return p
 	case d.refused:
 		return DSOverBudget
+	case d.steep && d.belies(name):
+		return NoProof
 	case d.steep:
 		return Expensive
 	default:
 		return NoProof
 	}
+}
+
+// maxCostlyIterations bounds the one hash that a referral is worth whose zone is too costly otherwise. RFC 5155 section 10.3 had
+// 150 as the least of its bounds, and zones of that time have no more.
+const maxCostlyIterations = 150
+
+// belies reports whether the record that a costly zone sends with a referral is the name's own and says the contrary of what it is sent
+// for: it stands on the child's side of the cut (RFC 6840 section 4.1), or there is a DS. A zone is not insecure for a lie.
+func (d *Denial) belies(name wire.Name) bool {
+	if d.costly == nil {
+		return false
+	}
+	hash, err := d.costly.NSEC3Params.Hash(d.budget, name)
+	return err == nil && d.costly.Matches(hash) && cutOf(d.costly.Types) == NoProof
 }
 
 // conclude says why NSEC3 proves nothing, where the records are not to blame.

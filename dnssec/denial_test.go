@@ -187,7 +187,7 @@ func TestForeignRecordsAreDropped(t *testing.T) {
 	}
 }
 
-// RFC 9276 section 3.2: above the limit a zone is insecure, and no hash is made.
+// RFC 9276 section 3.2: above the limit a zone is insecure, and no hash is made, but for one of a referral that is not beyond all bounds.
 func TestIterationsAboveTheLimit(t *testing.T) {
 	name := wire.MustName("b.example")
 	for iterations, want := range map[uint16]Proof{0: Proven, MaxIterations: Proven, MaxIterations + 1: TooExpensive, 2500: TooExpensive, 65535: TooExpensive} {
@@ -197,7 +197,11 @@ func TestIterationsAboveTheLimit(t *testing.T) {
 			t.Errorf("%d iterations: %d, want %d", iterations, got, want)
 		}
 		if want == TooExpensive {
-			if p := d.NoDS(name); p != Expensive || budget.Spent(work.NSEC3Hash) != 0 {
+			var price int32
+			if iterations <= maxCostlyIterations {
+				price = int32(iterations) + 1
+			}
+			if p := d.NoDS(name); p != Expensive || budget.Spent(work.NSEC3Hash) != price {
 				t.Errorf("%d iterations: NoDS is %d, %d blocks hashed", iterations, p, budget.Spent(work.NSEC3Hash))
 			}
 			if p := d.NoName(wire.MustName("b.test")); p != NotProven {
@@ -406,4 +410,29 @@ func neighbour(h NSEC3Hash, step int) NSEC3Hash {
 		}
 	}
 	return h
+}
+
+// RFC 6840 section 4.1: a child's own record in the place of the parent's proves nothing, however costly its zone is.
+func TestCostlyRecordOfTheChildIsNoProof(t *testing.T) {
+	zone, child := wire.MustName("example.com."), wire.MustName("sub.example.com.")
+	params := NSEC3Params{Iterations: 123, Salt: []byte{0xaa, 0xbb}}
+	hash, err := params.Hash(work.New(work.DefaultLimits), child)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		types []wire.Type
+		want  DSProof
+	}{
+		"the child's side":       {[]wire.Type{wire.TypeNS, wire.TypeSOA, wire.TypeDNSKEY}, NoProof},
+		"a signed delegation":    {[]wire.Type{wire.TypeNS, wire.TypeDS}, NoProof},
+		"an unsigned delegation": {[]wire.Type{wire.TypeNS}, Expensive},
+	} {
+		d := &Denial{zone: zone, budget: work.New(work.DefaultLimits)}
+		n := NSEC3{NSEC3Params: params, Zone: zone, Hash: hash, Next: hash, OptOut: true, Types: bitmapOf(c.types...)}
+		d.addNSEC3(n)
+		if got := d.NoDS(child); got != c.want {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
 }

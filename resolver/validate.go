@@ -44,18 +44,18 @@ func (s *resolution) judged(ctx context.Context, name wire.Name, kind wire.Type,
 func (s *resolution) weigh(ctx context.Context, name wire.Name, kind wire.Type, f *found) error {
 	before := wire.ExtendedError{Code: wire.EDEBogus, Text: "more signatures that do not verify than are worth checking"}
 	for {
-		if err := s.judgeParts(ctx, kind, f); err != nil {
+		err := s.judgeParts(ctx, kind, f)
+		doubted := err == nil && f.status == wire.Bogus || err != nil && !final(err)
+		if doubted && s.Refetch(name, kind) {
+			if again, failed := s.iterate(ctx, name, kind); failed == nil {
+				before, *f = f.reason, again
+				continue
+			}
+		}
+		if err != nil {
 			return s.noVerdict(err, before)
 		}
-		if f.status != wire.Bogus || !s.Refetch(name, kind) {
-			break
-		}
-		before = f.reason
-		again, err := s.iterate(ctx, name, kind)
-		if err != nil {
-			break // the verdict stands
-		}
-		*f = again
+		break
 	}
 	s.keepVerdict(kind, f)
 	s.traceVerdict(name, kind, f)

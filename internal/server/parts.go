@@ -81,7 +81,7 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 		Minimise:              minimisations[c.Recursion.Minimisation],
 		AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
 		Forwards:              forwards(c), Stubs: stubs(c),
-		Validator: v.judge(), NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
+		Validator: v.judge(), NoAggressive: !c.DNSSEC.Aggressive, NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
 		Now: env.Now,
 	}
 	if root != nil {
