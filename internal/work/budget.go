@@ -40,7 +40,7 @@ var DefaultLimits = Limits{
 	FailedLookup:    5,
 	Connect:         6,
 	Signature:       32,
-	FailedSignature: 6, // of the costliest kind they take 4 ms
+	FailedSignature: 4, // of the costliest kind they take 5 ms
 	NSEC3Hash:       3000,
 }
 
