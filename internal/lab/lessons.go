@@ -56,8 +56,8 @@ var lessons = []Lesson{
 		Name:  "cellar.nowhere.example.com", Type: "AAAA", Rcode: "NXDOMAIN", Silent: true,
 	},
 	{
-		Shows: "A name that exists, but has no such type.",
-		Name:  "mail.example.com", Type: "AAAA", Rcode: "NOERROR",
+		Shows: "A name that has no such type. The signed proof that nowhere.example.com does not exist said so, too: no server is asked (RFC 8198).",
+		Name:  "mail.example.com", Type: "AAAA", Rcode: "NOERROR", Silent: true,
 	},
 	{
 		Shows: "One of the two servers of this zone is lame and says REFUSED; the other one answers.",
