@@ -79,7 +79,7 @@ func VerifyZone(ctx context.Context, now time.Time, w *work.Budget, o Options, z
 		if err != nil {
 			return time.Time{}, err
 		}
-		if verdict.Status != Secure {
+		if verdict.Status != wire.Secure {
 			return time.Time{}, errZoneNotSecure
 		}
 	}
