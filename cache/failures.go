@@ -25,7 +25,8 @@ type Failure struct {
 	Errors []wire.ExtendedError // shared
 	Bogus  bool                 // it failed only for those who want answers checked
 
-	wait time.Duration
+	wait  time.Duration
+	brief bool // the next failure does not last longer for this one
 }
 
 // How long a failure is remembered: at least one second and at most five minutes (RFC 9520 section 3.2), growing while it
@@ -34,6 +35,7 @@ const (
 	firstFailureWait = 5 * time.Second
 	maxFailureWait   = 300 * time.Second
 	bogusWait        = 60 * time.Second
+	leastFailureWait = time.Second
 )
 
 func newFailures(capacity int, g *generation) *Failures {
@@ -69,6 +71,12 @@ func (f *Failures) PutBogus(k Key, errors []wire.ExtendedError, now time.Time, g
 	f.put(k, Failure{Errors: errors, Bogus: true, wait: bogusWait}, now, generation)
 }
 
+// PutBriefly remembers that k failed for reasons of this machine's own: for the second that RFC 9520 section 3.2 demands, and however often it
+// happens no longer, so that a network that comes back is found at once.
+func (f *Failures) PutBriefly(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
+	f.put(k, Failure{Errors: errors, wait: leastFailureWait, brief: true}, now, generation)
+}
+
 func (f *Failures) put(k Key, failure Failure, now time.Time, generation uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -79,7 +87,7 @@ func (f *Failures) put(k Key, failure Failure, now time.Time, generation uint64)
 	if ok && now.Before(last.Until) {
 		return
 	}
-	if ok && now.Before(last.Until.Add(maxFailureWait)) { // older ones say nothing about today
+	if ok && !last.brief && !failure.brief && now.Before(last.Until.Add(maxFailureWait)) { // older ones say nothing about today
 		failure.wait = min(max(failure.wait, 2*last.wait), maxFailureWait)
 	}
 	failure.Until = now.Add(failure.wait)

@@ -17,27 +17,42 @@ func (s *resolution) ask(ctx context.Context, c *cut, name wire.Name, kind wire.
 	}
 	choice := s.newSelection(c)
 	var doubtful *judgement
-	cause := error(&Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errNoServer})
+	var cause error
 	for {
 		candidate, err := s.choose(ctx, choice)
 		if err != nil {
 			return s.settle(doubtful, fail(stepServers, wire.EDENoReachableAuthority, err))
 		}
 		if candidate == nil {
-			return s.settle(doubtful, cause)
+			return s.settle(doubtful, orNoServer(cause))
 		}
 		j, err := s.askOne(ctx, c, choice, candidate, name, kind)
 		switch {
 		case final(err):
 			return s.settle(doubtful, err)
 		case err != nil:
-			cause = err
+			cause = graver(cause, err)
 		case !j.doubtful:
 			return j, nil
 		case doubtful == nil:
 			doubtful = &j
 		}
 	}
+}
+
+func orNoServer(cause error) error {
+	if cause == nil {
+		return &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errNoServer}
+	}
+	return cause
+}
+
+// graver returns which of two causes says more about the zone: that there is no way from here says nothing of it, so it counts only when it is all there is.
+func graver(before, err error) error {
+	if before != nil && errors.Is(err, errNoNetwork) {
+		return before
+	}
+	return err
 }
 
 // askCopy asks the copy of the root zone in the place of its servers (RFC 8806). Data of it that turned out to be bogus are fetched again from the
@@ -164,6 +179,9 @@ func (s *resolution) blame(ctx context.Context, to *candidate, err error) error 
 	var failure *upstream.Error
 	if errors.As(err, &failure) && failure.Outcome != upstream.Timeout && failure.Outcome != upstream.Cancelled {
 		to.spent = true
+		if failure.Outcome == upstream.Unreachable || failure.Outcome == upstream.Local {
+			return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: errNoNetwork}
+		}
 		return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: errNoServer}
 	}
 	return &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errNoServer}

@@ -37,6 +37,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Causes of failure.
 var (
+	errNoNetwork  = errors.New("no way to any server from here")
 	errNoServer   = errors.New("no reachable authority")
 	errLame       = errors.New("no server is authoritative for the zone")
 	errMalformed  = errors.New("no server sent a usable reply")

@@ -23,8 +23,11 @@ func (s *resolution) prime(ctx context.Context) (cut, error) {
 	if final(err) {
 		return cut{}, fail(stepPrime, wire.EDENoReachableAuthority, err)
 	}
-	if err != nil || j.outcome != answer { // the hints have to do for a while
-		s.cache.Failures.Put(k, nil, s.now(), s.generation)
+	if err == nil && j.outcome != answer {
+		err = &Error{Step: stepPrime, EDE: wire.EDEInvalidData, Err: errMalformed}
+	}
+	if err != nil { // the hints have to do for a while
+		s.keepFailure(k, err)
 		return hints, nil
 	}
 	now, ns := s.now(), j.records[len(j.records)-1]

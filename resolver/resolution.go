@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -107,7 +108,7 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 	}
 	if err != nil {
 		if s.ofName(err) {
-			s.cache.Failures.Put(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
+			s.keepFailure(k, err)
 		}
 		return found{}, err
 	}
@@ -118,6 +119,15 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 		s.cache.Failures.Forget(k)
 	}
 	return f, nil
+}
+
+// keepFailure remembers why a name could not be resolved.
+func (s *resolution) keepFailure(k cache.Key, err error) {
+	put := s.cache.Failures.Put
+	if errors.Is(err, errNoNetwork) {
+		put = s.cache.Failures.PutBriefly
+	}
+	put(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
 }
 
 func (s *resolution) mayIterateInstead(name wire.Name) bool {

@@ -197,3 +197,19 @@ func TestForwardFirst(t *testing.T) {
 		}
 	})
 }
+
+// RFC 9520 section 3.2: at least a second. A machine that was off its network must not go on failing once it is back.
+func TestNetworkThatComesBackIsFoundAtOnce(t *testing.T) {
+	play(t, func(s *script) {
+		s.Zone("shop.example.", wwwRecord)
+		s.Unreachable("0.0.0.0/0", syscall.ENETUNREACH)
+		s.Unreachable("::/0", syscall.ENETUNREACH)
+		for range 5 {
+			s.want("www.shop.example.", "A", "SERVFAIL")
+			time.Sleep(1100 * time.Millisecond)
+		}
+		s.Reachable("0.0.0.0/0")
+		s.Reachable("::/0")
+		s.want("www.shop.example.", "A", wwwAnswer)
+	})
+}
