@@ -35,6 +35,22 @@ func (v *Validator) Chain(name wire.Name, now time.Time) []Link {
 	return links
 }
 
+// Why returns the reason for which the zone of a name is insecure, when it is known and there is one that RFC 8914 has a code for.
+func (v *Validator) Why(name wire.Name, now time.Time) wire.ExtendedError {
+	if v.excepted(name, now) {
+		return exceptedVerdict.Reason
+	}
+	for {
+		if t, ok := v.cuts.get(name, now); ok && !t.within {
+			return t.reason
+		}
+		if name.IsRoot() {
+			return wire.ExtendedError{}
+		}
+		name = name.Parent()
+	}
+}
+
 func keyIDs(keys []Key) []KeyID {
 	ids := make([]KeyID, len(keys))
 	for i := range keys {

@@ -50,6 +50,9 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 		if r.mustJudge(q) && f.status == wire.Bogus {
 			return r.bogus(q, name, now), false, true
 		}
+		if f.status == wire.Insecure && r.mustJudge(q) {
+			f.reason = r.validator.Why(name, now)
+		}
 		res.append(&f)
 		res.stale = res.stale || state == cache.Stale
 		due = due || f.due
