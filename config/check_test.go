@@ -24,7 +24,7 @@ func TestDefaults(t *testing.T) {
 	if c.Recursion != want {
 		t.Errorf("recursion %+v, want %+v", c.Recursion, want)
 	}
-	if want := (Cache{Size: 256 << 20, MaxTTL: 24 * time.Hour, ServeStale: true, Prefetch: true}); c.Cache != want {
+	if want := (Cache{Size: 256 << 20, MaxTTL: 24 * time.Hour, ServeStale: true, Prefetch: true, Packets: true}); c.Cache != want {
 		t.Errorf("cache %+v, want %+v", c.Cache, want)
 	}
 	if c.Log.Level != slog.LevelInfo || c.Forwards != nil || c.Stubs != nil {
@@ -151,7 +151,6 @@ func TestUnbuiltPartsAreRefused(t *testing.T) {
 		{"zone", "[[zone]]\nname = 'example.'\nfile = 'example.zone'", "test.toml:1:3: zone: would serve a zone with authority; that is not built yet"},
 		{"edge", "[edge]\naddresses = ['203.0.113.10']", "test.toml:2:13: edge.addresses: would lead proxied records to an edge; that is not built yet: leave it at []"},
 		{"admin", "[admin]\nlisten = '127.0.0.1:9153'", `test.toml:2:10: admin.listen: would offer metrics and health over HTTP; that is not built yet: leave it at ""`},
-		{"control", "[admin]\ncontrol = '/run/tacit/control.sock'", `test.toml:2:11: admin.control: would let commands talk to a running tacit; that is not built yet: leave it at ""`},
 	} {
 		t.Run(c.name, func(t *testing.T) { expectProblems(t, c.text, c.want) })
 	}

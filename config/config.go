@@ -26,6 +26,7 @@ type Config struct {
 	Forwards  []Forward
 	Stubs     []Stub
 	Log       Log
+	Admin     Admin
 }
 
 // Listen is the table [listen].
@@ -72,6 +73,7 @@ type Cache struct {
 	Size                 int64 // bytes
 	MinTTL, MaxTTL       time.Duration
 	ServeStale, Prefetch bool
+	Packets              bool // finished answers are kept
 }
 
 // A Forward is one [[forward]].
@@ -89,6 +91,11 @@ type Stub struct {
 
 // Log is the table [log].
 type Log struct{ Level slog.Level }
+
+// Admin is the table [admin].
+type Admin struct {
+	Control string // a path, made absolute against the configuration's own; empty: as the service manager says
+}
 
 // Default is the configuration of an empty file.
 func Default() *Config {

@@ -214,6 +214,11 @@ var options = []option{
 		set:   func(k *checker, v value) { k.config.Cache.Prefetch = v.flag },
 	},
 	{
+		table: "cache", key: "packets", kind: boolKind, standard: `true`,
+		about: "Whether finished answers are kept beside the RRsets that they are made of; false makes every question take the whole path.",
+		set:   func(k *checker, v value) { k.config.Cache.Packets = v.flag },
+	},
+	{
 		table: "cache", key: "ttl_blur", kind: boolKind, standard: `false`, later: `true`,
 		about:   "Shortens TTLs a little, so that they do not tell when somebody else asked.",
 		unbuilt: "blur TTLs", set: func(*checker, value) {},
@@ -276,8 +281,9 @@ var options = []option{
 	},
 	{
 		table: "admin", key: "control", kind: textKind, form: formPath, standard: `""`,
-		about: "Socket for the commands that talk to a running tacit. Empty: off.",
-		set:   func(*checker, value) {}, unbuilt: "let commands talk to a running tacit",
+		about: "Unix socket for the commands that talk to a running tacit (flush, nta, status, reload); only its owner may use it. " +
+			"Empty: control.sock in the directory that RUNTIME_DIRECTORY names, as systemd sets it; without one there is no socket.",
+		set: func(k *checker, v value) { k.config.Admin.Control = k.config.resolvePath(v.text) },
 	},
 }
 

@@ -38,20 +38,12 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 	res = &result{}
 	name := q.Name
 	for range work.DefaultLimits[work.Alias] + 1 {
-		f, state := r.known(name, q.Type, now)
-		if state != cache.Fresh && r.mustJudge(q) {
-			if denied, ok := r.synthesise(name, q.Type, now); ok {
-				f, state = denied, cache.Fresh
-			}
-		}
-		if state == cache.Missing || state > worst || r.mustJudge(q) && f.status == wire.Indeterminate {
+		f, state := r.knownFor(q, name, now)
+		if state == cache.Missing || state > worst {
 			return r.recentFailure(q, name, now)
 		}
 		if r.mustJudge(q) && f.status == wire.Bogus {
 			return r.bogus(q, name, now), false, true
-		}
-		if f.status == wire.Insecure && r.mustJudge(q) {
-			f.reason = r.validator.Why(name, now)
 		}
 		res.append(&f)
 		res.stale = res.stale || state == cache.Stale
@@ -62,6 +54,27 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 		name = f.target
 	}
 	return nil, false, false
+}
+
+// knownFor returns what is known of name that may answer q: to whoever wants answers checked, nothing that was not, but what follows from validated denials.
+func (r *Resolver) knownFor(q wire.Question, name wire.Name, now time.Time) (found, cache.State) {
+	f, state := r.known(name, q.Type, now)
+	if !r.mustJudge(q) {
+		return f, state
+	}
+	if state != cache.Fresh {
+		if denied, ok := r.synthesise(name, q.Type, now); ok {
+			return denied, cache.Fresh
+		}
+	}
+	switch f.status {
+	case wire.Indeterminate:
+		state = cache.Missing
+	case wire.Insecure:
+		f.reason = r.validator.Why(name, now)
+	default:
+	}
+	return f, state
 }
 
 // recentFailure returns the failure that is remembered of a question, or of the name at which its aliases stop (RFC 9520).

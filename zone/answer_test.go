@@ -164,7 +164,7 @@ func TestAnswersValidate(t *testing.T) {
 			}
 			verdict, err = v.Denial(context.Background(), time.Now(), work.New(work.DefaultLimits), d, f)
 		}
-		if err != nil || verdict.Status != dnssec.Secure {
+		if err != nil || verdict.Status != wire.Secure {
 			t.Errorf("%s %d: %v, %v, %v", q.name, q.kind, verdict.Status, verdict.Reason, err)
 		}
 	}

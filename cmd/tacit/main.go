@@ -1,7 +1,7 @@
 // Command tacit is a recursive DNS resolver that keeps nothing about who asked. It parses flags, turns signals into
 // calls and errors into exit codes; what it starts is put together by internal/server.
 //
-// Limitations: there is no command yet that talks to a running tacit.
+// Limitations: the commands that talk to a running tacit reach one on this machine only.
 package main
 
 import (

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,12 +30,12 @@ func newMan() *cobra.Command {
 func manualPages(root *cobra.Command) map[string]string {
 	pages := map[string]string{pageName(root) + ".1": manualPage(root)}
 	for _, c := range documented(root) {
-		pages[pageName(c)+".1"] = manualPage(c)
+		maps.Copy(pages, manualPages(c))
 	}
 	return pages
 }
 
-// documented leaves out what is hidden and what cobra adds when it runs.
+// documented are the commands below one, without what is hidden and what cobra adds when it runs.
 func documented(root *cobra.Command) []*cobra.Command {
 	var list []*cobra.Command
 	for _, c := range root.Commands() {
@@ -54,7 +55,7 @@ func manualPage(c *cobra.Command) string {
 	fmt.Fprintf(&b, ".SH NAME\n%s \\- %s\n", roff(pageName(c)), roff(c.Short))
 	fmt.Fprintf(&b, ".SH SYNOPSIS\n.B %s\n", roff(synopsis(c)))
 	fmt.Fprintf(&b, ".SH DESCRIPTION\n%s\n", paragraphs(c))
-	if c.HasParent() {
+	if len(documented(c)) == 0 {
 		b.WriteString(".SH OPTIONS\n")
 		c.LocalFlags().VisitAll(func(f *pflag.Flag) { b.WriteString(flagEntry(f)) })
 	} else {
@@ -67,14 +68,14 @@ func manualPage(c *cobra.Command) string {
 		fmt.Fprintf(&b, ".SH EXAMPLES\n.nf\n%s\n.fi\n", roff(c.Example))
 	}
 	if c.HasParent() {
-		b.WriteString(".SH SEE ALSO\n.BR tacit (1)\n")
+		fmt.Fprintf(&b, ".SH SEE ALSO\n.BR %s (1)\n", roff(pageName(c.Parent())))
 	}
 	return b.String()
 }
 
 func synopsis(c *cobra.Command) string {
-	if !c.HasParent() {
-		return c.Name() + " COMMAND [OPTIONS]"
+	if len(documented(c)) > 0 {
+		return c.CommandPath() + " COMMAND [OPTIONS]"
 	}
 	line := c.UseLine()
 	if !c.HasLocalFlags() {
@@ -100,7 +101,7 @@ func flagEntry(f *pflag.Flag) string {
 	if argument != "" {
 		name += " " + argument
 	}
-	if f.DefValue != "" && f.DefValue != "false" {
+	if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0s" {
 		usage += "; default " + f.DefValue
 	}
 	return fmt.Sprintf(".TP\n.B %s\n%s\n", roff(name), roff(usage))

@@ -25,7 +25,7 @@ var siblings = []string{"cache", "dnssec", "zone", "policy", "upstream"}
 var foundations = []string{"internal/wire", "internal/privacy", "internal/work"}
 
 var rooms = []room{
-	{path: "cmd/tacit", may: []string{"config", "internal/server", "internal/lab"}},
+	{path: "cmd/tacit", may: []string{"config", "admin", "internal/server", "internal/lab"}},
 	{path: "config", may: slices.Concat([]string{"transports", "resolver", "admin"}, siblings, foundations)},
 	{path: "transports", may: []string{"internal/wire", "internal/privacy"}, unpredictable: true},
 	{path: "resolver", may: slices.Concat(siblings, []string{"internal/wire", "internal/work"}), unpredictable: true},

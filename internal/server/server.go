@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tacit/admin"
 	"tacit/cache"
 	"tacit/config"
 	"tacit/internal/privacy"
@@ -26,8 +27,12 @@ type Server struct {
 	quota   transports.Quota // of all listeners together
 	current atomic.Pointer[parts]
 
-	mu        sync.Mutex // of all below: start, reload and shutdown exclude each other
+	started    time.Time
+	exceptions exceptions
+
+	mu        sync.Mutex // of all below: start, reload, the commands of the operator, and shutdown exclude each other
 	cache     *cache.Cache
+	control   *admin.Control // nil without
 	listeners map[endpoint]*transports.Server
 	retired   sync.WaitGroup // listeners and parts on their way out
 	stopping  chan struct{}
@@ -78,20 +83,23 @@ func endpoints(c *config.Config) []endpoint {
 func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 	s := &Server{
 		env: env.withDefaults(), memory: upstream.NewMemory(upstream.MemoryOptions{}), cache: newCache(c),
-		listeners: map[endpoint]*transports.Server{}, stopping: make(chan struct{}),
+		listeners: map[endpoint]*transports.Server{}, stopping: make(chan struct{}), exceptions: newExceptions(),
 	}
+	s.started = s.env.Now()
 	p, err := s.build(c, s.cache)
 	if err != nil {
 		return nil, err
 	}
-	opened, err := s.open(ctx, c)
+	opened, control, err := s.openAll(ctx, c)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	s.current.Store(p)
 	p.follow(s.env.Now)
 	s.serve(opened)
+	s.setControl(control)
 	s.setLevel(c)
+	s.retired.Go(s.followExceptions)
 	return s, nil
 }
 
@@ -125,7 +133,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	opened, err := s.open(ctx, c)
+	opened, control, err := s.openAll(ctx, c)
 	if err != nil {
 		return errors.Join(err, p.close())
 	}
@@ -134,6 +142,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	s.cache = memory
 	memory.Renew()
 	s.serve(opened)
+	s.setControl(control)
 	s.retireListeners(ctx, endpoints(c))
 	s.retire(old)
 	s.setLevel(c)
@@ -151,17 +160,31 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	s.stopped = true
+	ended := s.endControl()
 	results := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		go func() { results <- l.Shutdown(ctx) }()
 	}
-	var errs []error
+	errs := []error{ended}
 	for range s.listeners {
 		errs = append(errs, <-results)
 	}
 	close(s.stopping)
 	s.retired.Wait()
 	return errors.Join(append(errs, s.current.Load().close())...)
+}
+
+// openAll opens what c listens on: all, or nothing.
+func (s *Server) openAll(ctx context.Context, c *config.Config) (map[endpoint]*transports.Server, *admin.Control, error) {
+	control, err := s.openControl(ctx, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	opened, err := s.open(ctx, c)
+	if err != nil && control != nil && control != s.control {
+		err = errors.Join(err, control.Shutdown(ctx))
+	}
+	return opened, control, err
 }
 
 // open opens the listeners of c that are not open yet. When one fails, none of them stays open.

@@ -1,0 +1,71 @@
+package admin
+
+import "time"
+
+// A Status is what an operator can know of a running tacit: counts, and what the operator has configured.
+type Status struct {
+	Version    string      `json:"version"`
+	Config     string      `json:"config"` // its file; empty: the defaults
+	Started    time.Time   `json:"started"`
+	Uptime     int64       `json:"uptime"` // seconds
+	Transports []Transport `json:"transports"`
+	Cache      []Memory    `json:"cache"`
+	Anchors    []Anchor    `json:"trust_anchors"`          // empty without validation
+	Exceptions []Exception `json:"negative_trust_anchors"` // likewise
+	Root       *Root       `json:"root"`                   // nil where no copy is kept
+}
+
+// A Transport counts what has happened on one since its listeners were opened.
+type Transport struct {
+	Name        string `json:"name"`
+	Listeners   int    `json:"listeners"`
+	Queries     uint64 `json:"queries"`
+	Recalled    uint64 `json:"recalled"` // answered from memory at once
+	Dropped     uint64 `json:"dropped"`
+	Truncated   uint64 `json:"truncated"`
+	Connections int64  `json:"connections"` // open now
+	Shed        uint64 `json:"shed"`        // connections closed to make room for new ones
+	Panics      uint64 `json:"panics"`
+}
+
+// A Memory is a part of the cache.
+type Memory struct {
+	Name      string `json:"name"`
+	Entries   int    `json:"entries"`
+	Bytes     int64  `json:"bytes"`    // 0 for what is bounded in number
+	Capacity  int64  `json:"capacity"` // in bytes, or in entries
+	Hits      uint64 `json:"hits"`
+	Misses    uint64 `json:"misses"`
+	Evictions uint64 `json:"evictions"`
+}
+
+// An Anchor is a key that validation starts from (RFC 5011).
+type Anchor struct {
+	Zone       string    `json:"zone"`
+	Tag        uint16    `json:"tag"`
+	Algorithm  uint8     `json:"algorithm"`
+	State      string    `json:"state"`
+	Since      time.Time `json:"since,omitzero"`
+	Until      time.Time `json:"until,omitzero"`
+	Configured bool      `json:"configured"`
+}
+
+// An Exception is a zone that is not validated (RFC 7646).
+type Exception struct {
+	Zone   string    `json:"zone"`
+	Until  time.Time `json:"until,omitzero"` // zero: configured, without an end
+	Reason string    `json:"reason"`
+}
+
+// A Root is the copy of the root zone (RFC 8806).
+type Root struct {
+	Copied    bool      `json:"copied"` // there is a copy that can be used
+	Serial    uint32    `json:"serial"`
+	Records   int       `json:"records"`
+	Bytes     int       `json:"bytes"`
+	Checked   time.Time `json:"checked,omitzero"`
+	Until     time.Time `json:"until,omitzero"`
+	Transfers uint64    `json:"transfers"`
+	Failed    uint64    `json:"failed"` // visits to servers that brought nothing
+	Problem   string    `json:"problem,omitempty"`
+}

@@ -1,0 +1,106 @@
+package server
+
+import (
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"tacit/admin"
+	"tacit/cache"
+	"tacit/transports"
+)
+
+// Status counts what has happened, and tells what the operator has configured.
+func (o operator) Status() admin.Status {
+	s := o.server
+	now := s.env.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p := s.current.Load()
+	status := admin.Status{
+		Version: version(), Config: p.config.File, Started: s.started, Uptime: int64(now.Sub(s.started) / time.Second),
+		Transports: s.countTransports(), Cache: countCache(s.cache.Stats()), Anchors: []admin.Anchor{}, Exceptions: o.List(),
+	}
+	if p.validation != nil {
+		for _, a := range p.keeper.List() {
+			status.Anchors = append(status.Anchors, admin.Anchor{
+				Zone: a.Zone.Reveal(), Tag: a.Tag, Algorithm: a.Algorithm, State: a.State.String(),
+				Since: a.Since, Until: a.Until, Configured: a.Configured,
+			})
+		}
+	}
+	if p.root != nil {
+		status.Root = describeRoot(p)
+	}
+	return status
+}
+
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok || info.Main.Version == "" {
+		return "(devel)"
+	}
+	return info.Main.Version
+}
+
+// countTransports adds up the listeners of each transport.
+func (s *Server) countTransports() []admin.Transport {
+	counts := []admin.Transport{}
+	for e, l := range s.listeners {
+		name := e.transport.String()
+		i := slices.IndexFunc(counts, func(t admin.Transport) bool { return t.Name == name })
+		if i < 0 {
+			i = len(counts)
+			counts = append(counts, admin.Transport{Name: name})
+		}
+		add(&counts[i], l.Counters(e.transport))
+	}
+	slices.SortFunc(counts, func(a, b admin.Transport) int { return strings.Compare(a.Name, b.Name) })
+	return counts
+}
+
+func add(t *admin.Transport, c *transports.Counters) {
+	t.Listeners++
+	t.Queries += c.Queries.Load()
+	t.Recalled += c.Recalled.Load()
+	t.Truncated += c.Truncated.Load()
+	t.Connections += c.Connections.Load()
+	t.Shed += c.Shed.Load()
+	t.Panics += c.Panics.Load()
+	for _, cause := range transports.Causes() {
+		t.Dropped += c.Drops(cause)
+	}
+}
+
+func countCache(s cache.Stats) []admin.Memory {
+	var list []admin.Memory
+	for _, part := range []struct {
+		name string
+		cache.Count
+	}{
+		{"packets", s.Packets},
+		{"rrsets", s.RRsets},
+		{"denials", s.Denials},
+		{"delegations", s.Delegations},
+		{"failures", s.Failures},
+	} {
+		list = append(list, admin.Memory{
+			Name: part.name, Entries: part.Entries, Bytes: part.Bytes, Capacity: part.Capacity,
+			Hits: part.Hits, Misses: part.Misses, Evictions: part.Evictions,
+		})
+	}
+	return list
+}
+
+func describeRoot(p *parts) *admin.Root {
+	r := p.root.Stats()
+	root := &admin.Root{
+		Copied: r.Copied, Serial: r.Serial, Records: r.Records, Bytes: r.Bytes, Checked: r.Checked, Until: r.Until,
+		Transfers: r.Transfers, Failed: r.Refused + r.Rejected + r.Failed,
+	}
+	if r.LastReason != nil {
+		root.Problem = r.LastReason.Error()
+	}
+	return root
+}
