@@ -46,6 +46,8 @@ func runLab(cmd *cobra.Command, o lab.Options) (err error) {
 	if unreachable != nil {
 		env.Network = l.Network()
 	}
+	sent := catchSignals()
+	defer sent.stop()
 	s, err := start(cmd, l.Config(), env)
 	if err != nil {
 		return err
@@ -60,7 +62,7 @@ func runLab(cmd *cobra.Command, o lab.Options) (err error) {
 	if err != nil {
 		return errors.Join(fail(err), s.Shutdown(cmd.Context()))
 	}
-	return runUntilSignal(cmd.Context(), s, l.Config().File)
+	return runUntil(cmd.Context(), sent, s, l.Config().File)
 }
 
 // writeUnreachable says why the lab's name servers cannot be asked directly. All else works: they are in memory.

@@ -37,6 +37,7 @@ func newServe() *cobra.Command {
 }
 
 func serve(cmd *cobra.Command, path string) error {
+	hideMemory()
 	c, err := load(path)
 	if err != nil {
 		return err
@@ -44,12 +45,14 @@ func serve(cmd *cobra.Command, path string) error {
 	if err := server.Check(c); err != nil {
 		return &configError{err}
 	}
+	sent := catchSignals()
+	defer sent.stop()
 	s, err := start(cmd, c, server.Env{})
 	if err != nil {
 		return err
 	}
 	writeWelcome(cmd.OutOrStdout(), s, c)
-	return runUntilSignal(cmd.Context(), s, c.File)
+	return runUntil(cmd.Context(), sent, s, c.File)
 }
 
 // start starts a server that logs to the standard error.
@@ -67,21 +70,37 @@ func start(cmd *cobra.Command, c *config.Config, env server.Env) (*server.Server
 // drainTime is how long a server may take to end.
 const drainTime = 5 * time.Second
 
-// runUntilSignal serves until a signal or the end of ctx. A second signal does not wait for the drain.
-func runUntilSignal(ctx context.Context, s *server.Server, path string) error {
-	reload, end := make(chan os.Signal, 1), make(chan os.Signal, 1)
-	signal.Notify(reload, syscall.SIGHUP)
-	signal.Notify(end, syscall.SIGTERM, os.Interrupt)
-	defer signal.Stop(reload)
+// tellingSignals end tacit like the others. Left alone, Go prints the stacks of all goroutines at them, where the address of
+// each client that waits is an argument in hexadecimal; service managers send SIGABRT to who does not answer a watchdog.
+var tellingSignals = []os.Signal{syscall.SIGQUIT, syscall.SIGABRT}
+
+// Signals that were sent to this process, caught from before anybody can know that it is there.
+type signals struct{ reload, end chan os.Signal }
+
+func catchSignals() *signals {
+	s := &signals{reload: make(chan os.Signal, 1), end: make(chan os.Signal, 1)}
+	signal.Notify(s.reload, syscall.SIGHUP)
+	signal.Notify(s.end, syscall.SIGTERM, os.Interrupt)
+	signal.Notify(s.end, tellingSignals...)
+	return s
+}
+
+func (s *signals) stop() {
+	signal.Stop(s.reload)
+	signal.Stop(s.end)
+}
+
+// runUntil serves until a signal or the end of ctx. A second signal does not wait for the drain.
+func runUntil(ctx context.Context, sent *signals, s *server.Server, path string) error {
 	for {
 		select {
-		case <-reload:
+		case <-sent.reload:
 			_ = s.ReloadFile(ctx, path) // it has been logged
 			continue
-		case <-end:
+		case <-sent.end:
 		case <-ctx.Done():
 		}
-		signal.Stop(end)
+		signal.Stop(sent.end)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		defer cancel()
 		_ = s.Shutdown(ctx) // clients that had to go without an answer are no failure of ours
