@@ -40,8 +40,8 @@ type Cache interface {
 	FlushSubtree(name wire.Name)
 }
 
-// Exceptions are the zones that are not validated (RFC 7646). The changes that they refuse are an Error where the command is at
-// fault.
+// Exceptions are the zones that are not validated (RFC 7646). The changes that they refuse are an Error where the
+// command is at fault.
 type Exceptions interface {
 	List() []Exception
 	Add(zone wire.Name, lifetime time.Duration, reason string) error

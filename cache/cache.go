@@ -98,9 +98,9 @@ func (o *Options) setDefaults() {
 	}
 }
 
-// A generation is a number that each flush raises. A resolution reads it when it starts, and what it then wants to
-// have remembered is refused when the number is another one by that time. Who puts compares it under the lock of
-// the place that it writes to, and who flushes raises it before taking that lock: so either the one sees the new number or the
+// A generation is a number that each flush raises. A resolution reads it when it starts, and what it then wants to have
+// remembered is refused when the number is another one by that time. Who puts compares it under the lock of the place
+// that it writes to, and who flushes raises it before taking that lock: so either the one sees the new number or the
 // other sees what was written.
 type generation struct{ number atomic.Uint64 }
 
@@ -119,9 +119,9 @@ func (c *Cache) Renew() {
 }
 
 // Flush forgets what is known of name: its RRsets, the delegation and the failures at it, each NXDOMAIN above it that
-// denies it (RFC 8020), and the NSEC and NSEC3 records of the zones above it, which may. Finished answers are forgotten altogether, because any of them may have come by an alias
-// through the name. When Flush returns, nothing learned before is given for the name, nor put back by a
-// resolution in flight.
+// denies it (RFC 8020), and the NSEC and NSEC3 records of the zones above it, which may. Finished answers are forgotten
+// altogether, because any of them may have come by an alias through the name. When Flush returns, nothing learned
+// before is given for the name, nor put back by a resolution in flight.
 func (c *Cache) Flush(name wire.Name) {
 	c.flush(func(n wire.Name) bool { return n == name }, name)
 }

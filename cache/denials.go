@@ -26,8 +26,8 @@ type Denials struct {
 	hits, misses, evictions uint64
 }
 
-// A Chain is one zone's denials in one partition (Key), and the way in which they are ordered: NSEC by name, or NSEC3 by the hashes
-// made with Hashing.
+// A Chain is one zone's denials in one partition (Key), and the way in which they are ordered: NSEC by name, or NSEC3
+// by the hashes made with Hashing.
 type Chain struct {
 	Zone      wire.Name
 	Partition uint16
@@ -103,8 +103,8 @@ func (d *Denials) Nearest(c Chain, name wire.Name, now time.Time) (set wire.RRse
 	return d.nearest(c, appendOrdered(buf[:0], name), now)
 }
 
-// NearestHash returns the NSEC3 RRset whose hash is hash or the last one before it that is known; before the first of a zone comes the
-// last (RFC 5155 section 7.1).
+// NearestHash returns the NSEC3 RRset whose hash is hash or the last one before it that is known; before the first of a
+// zone comes the last (RFC 5155 section 7.1).
 func (d *Denials) NearestHash(c Chain, hash [20]byte, now time.Time) (set wire.RRset, expires time.Time, ok bool) {
 	return d.nearest(c, hash[:], now)
 }
@@ -290,8 +290,8 @@ func (d *Denials) drop(k zoneKey, z *denialZone) {
 	delete(d.zones, k)
 }
 
-// flush forgets the zones that covers names, and those above name: any of their records may deny it, and which ones do only a hash
-// may tell.
+// flush forgets the zones that covers names, and those above name: any of their records may deny it, and which ones do
+// only a hash may tell.
 func (d *Denials) flush(covers func(wire.Name) bool, name wire.Name) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -334,8 +334,8 @@ func (s *span) reveal(now instant) (set wire.RRset, expires time.Time, ok bool) 
 	return sets[0], s.expires.time(), true
 }
 
-// appendOrdered appends name in a form whose order as octets is the canonical one (RFC 4034 section 6.1): labels from the right, each
-// closed by a zero, which no octet of a label is.
+// appendOrdered appends name in a form whose order as octets is the canonical one (RFC 4034 section 6.1): labels from
+// the right, each closed by a zero, which no octet of a label is.
 func appendOrdered(dst []byte, name wire.Name) []byte {
 	var buf [wire.MaxNameLength]byte
 	var starts [wire.MaxNameLength / 2]uint8

@@ -66,13 +66,14 @@ func (f *Failures) Put(k Key, errors []wire.ExtendedError, now time.Time, genera
 	f.put(k, Failure{Errors: errors, wait: firstFailureWait}, now, generation)
 }
 
-// PutBogus remembers that what k gave was bogus, or could not be validated: for a minute at least, as a broken zone is mended by people.
+// PutBogus remembers that what k gave was bogus, or could not be validated: for a minute at least, as a broken zone is
+// mended by people.
 func (f *Failures) PutBogus(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
 	f.put(k, Failure{Errors: errors, Bogus: true, wait: bogusWait}, now, generation)
 }
 
-// PutBriefly remembers that k failed for reasons of this machine's own: for the second that RFC 9520 section 3.2 demands, and however often it
-// happens no longer, so that a network that comes back is found at once.
+// PutBriefly remembers that k failed for reasons of this machine's own: for the second that RFC 9520 section 3.2
+// demands, and however often it happens no longer, so that a network that comes back is found at once.
 func (f *Failures) PutBriefly(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
 	f.put(k, Failure{Errors: errors, wait: leastFailureWait, brief: true}, now, generation)
 }

@@ -32,8 +32,8 @@ type Entry struct {
 	Rank Rank
 	Cut  wire.Name // the zone whose servers said so
 
-	// Status is what validation made of it, and Proof the NSEC or NSEC3 RRsets that a denial or the expansion of a wildcard rests on. A
-	// denial that came with a referral has a Proof and no SOA.
+	// Status is what validation made of it, and Proof the NSEC or NSEC3 RRsets that a denial or the expansion of a
+	// wildcard rests on. A denial that came with a referral has a Proof and no SOA.
 	Status wire.Status
 	Proof  []wire.RRset
 
@@ -158,9 +158,10 @@ func (r *RRsets) put(k Key, e rrset, generation uint64) bool {
 	return r.generation.is(generation) && shard.put(hash, k, e, len(e.bytes), e.kind != Positive)
 }
 
-// staysFor reports whether what is known stays, and not what is offered for it. What has been shown to be true gives way only to what has, too,
-// so that neither a forger nor a client that asks without checking can take it away; even when it has expired it outlasts what is
-// bogus or not judged, because it may be all that there is when a zone breaks (RFC 8767).
+// staysFor reports whether what is known stays, and not what is offered for it. What has been shown to be true gives
+// way only to what has, too, so that neither a forger nor a client that asks without checking can take it away; even
+// when it has expired it outlasts what is bogus or not judged, because it may be all that there is when a zone breaks
+// (RFC 8767).
 func (e *rrset) staysFor(offered *rrset, maxStale time.Duration) bool {
 	state := e.state(offered.stored, maxStale)
 	switch {

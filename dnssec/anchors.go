@@ -13,9 +13,9 @@ import (
 	"tacit/internal/work"
 )
 
-// Anchors are the trust anchors, and follow the keys of their zones as RFC 5011 asks. They believe nothing that a trusted key
-// has not signed, and keep what they know in memory; AppendState and ReadState carry it over a restart. They are safe for
-// concurrent use: readers see one state or the next.
+// Anchors are the trust anchors, and follow the keys of their zones as RFC 5011 asks. They believe nothing that a
+// trusted key has not signed, and keep what they know in memory; AppendState and ReadState carry it over a restart.
+// They are safe for concurrent use: readers see one state or the next.
 //
 // Two cases the RFC leaves open. Time that the clock is set back counts for nothing: a hold-down ends when the clock shows
 // the moment that was fixed when it began. A key whose algorithm is not supported is never added.
@@ -68,8 +68,8 @@ func NewAnchors(o AnchorOptions) *Anchors {
 
 func (a *Anchors) point(zone wire.Name) *point { return (*a.points.Load())[zone] }
 
-// At reports whether there is a trust anchor for zone that signatures can be checked with. When all keys of a zone have been
-// revoked it is as if it had never had an anchor (RFC 5011 section 5).
+// At reports whether there is a trust anchor for zone that signatures can be checked with. When all keys of a zone have
+// been revoked it is as if it had never had an anchor (RFC 5011 section 5).
 func (a *Anchors) At(zone wire.Name) bool {
 	p := a.point(zone)
 	return p != nil && slices.ContainsFunc(p.anchors, func(n anchor) bool { return n.state.isTrusted() && a.isUsable(&n) })
@@ -302,9 +302,10 @@ func (n *anchor) matches(zone wire.Name, other *anchor) bool {
 	return ok && n.is(zone, &k)
 }
 
-// restore takes over what was known. The configuration wins: a key that it names now is trusted without a hold-down, one
-// that it no longer names is not trusted. Only a revocation is for ever. Keys that were learnt are kept as long as the
-// configuration still names one of the keys beside which they were known: without one, they belong to another root of trust.
+// restore takes over what was known. The configuration wins: a key that it names now is trusted without a hold-down,
+// one that it no longer names is not trusted. Only a revocation is for ever. Keys that were learnt are kept as long as
+// the configuration still names one of the keys beside which they were known: without one, they belong to another root
+// of trust.
 func (p *point) restore(saved []anchor) {
 	configured := p.anchors
 	var kept []anchor

@@ -17,8 +17,8 @@ import (
 	"tacit/internal/work"
 )
 
-// A ring holds the keys that a zone in a script has, by a letter each. Keys are made of the letter, so that they are the same
-// in each run.
+// A ring holds the keys that a zone in a script has, by a letter each. Keys are made of the letter, so that they are
+// the same in each run.
 type ring map[rune]*ringKey
 
 type ringKey struct {
@@ -53,8 +53,9 @@ func (r ring) anchor(t testing.TB, letter rune, form uint16) TrustAnchor {
 	return a
 }
 
-// set makes the DNSKEY RRset of a zone from words. Each is a letter, in upper case if the key signs, with an exclamation mark if
-// it is revoked, with a z if it lacks the SEP bit. Signatures are valid from a day ago for 21 days, as the root's are.
+// set makes the DNSKEY RRset of a zone from words. Each is a letter, in upper case if the key signs, with an
+// exclamation mark if it is revoked, with a z if it lacks the SEP bit. Signatures are valid from a day ago for 21 days,
+// as the root's are.
 func (r ring) set(t testing.TB, now time.Time, words string) *wire.RRset {
 	t.Helper()
 	var records, signatures []dns.RR
@@ -616,8 +617,8 @@ func TestConfigurationWins(t *testing.T) {
 	}
 }
 
-// The root's keys roll (IANA's plan): 38696 stands in the root zone from 11 January 2025, signs from 11 October 2026, and 20326
-// is revoked on 11 January 2027. The state is written and read again each day.
+// The root's keys roll (IANA's plan): 38696 stands in the root zone from 11 January 2025, signs from 11 October 2026,
+// and 20326 is revoked on 11 January 2027. The state is written and read again each day.
 func TestRootRoll(t *testing.T) {
 	date := func(text string) time.Time {
 		d, err := time.Parse(time.DateOnly, text)

@@ -17,9 +17,9 @@ import (
 // A State is what Anchors knew when it was written down.
 type State struct{ anchors map[wire.Name][]anchor }
 
-// The form of a state: a line that says the version, a line for each key, and the checksum of all of it. A key's line has
-// its state, since when, until when (- where there is none), configured or learnt, the tags of those that vouched for a pending
-// key (or -), and the record.
+// The form of a state: a line that says the version, a line for each key, and the checksum of all of it. A key's line
+// has its state, since when, until when (- where there is none), configured or learnt, the tags of those that vouched
+// for a pending key (or -), and the record.
 const (
 	stateVersion  = "tacit trust anchors, version 1\n"
 	stateColumns  = "# state since until source vouched-by record\n"
@@ -73,8 +73,8 @@ func stampText(t time.Time) string {
 	return t.UTC().Format(stateTime)
 }
 
-// ReadState reads what AppendState wrote. A text that is damaged, or of another version, is not read in part: the error is for
-// the operator, and tacit starts from the configuration.
+// ReadState reads what AppendState wrote. A text that is damaged, or of another version, is not read in part: the error
+// is for the operator, and tacit starts from the configuration.
 func ReadState(text []byte) (State, error) {
 	s := State{anchors: map[wire.Name][]anchor{}}
 	if len(text) > maxStateSize || !bytes.HasPrefix(text, []byte(stateVersion)) {

@@ -84,8 +84,8 @@ func (t *TrustAnchor) check() error {
 	return nil
 }
 
-// IsVain reports whether no key can ever match the anchor, because its digest is not as long as its type asks for. Its zone is bogus then: what was
-// meant is not known, and to believe without it would be worse.
+// IsVain reports whether no key can ever match the anchor, because its digest is not as long as its type asks for. Its
+// zone is bogus then: what was meant is not known, and to believe without it would be worse.
 func (t *TrustAnchor) IsVain() bool {
 	if t.Type != wire.TypeDS {
 		return false

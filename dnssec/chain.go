@@ -33,8 +33,8 @@ func (v *Validator) newChain(ctx context.Context, now time.Time, w *work.Budget,
 	return c
 }
 
-// A cut is what has been established of a name: that it is the apex of a zone with these keys, or of one that is not signed, or no
-// apex at all.
+// A cut is what has been established of a name: that it is the apex of a zone with these keys, or of one that is not
+// signed, or no apex at all.
 type cut struct {
 	zone   wire.Name
 	status wire.Status // Secure, Insecure or Bogus
@@ -54,8 +54,9 @@ const (
 	maxTime   = 24 * time.Hour
 )
 
-// trust returns what is established of a zone that claims to have signed something: a chain of DS and DNSKEY RRsets leads to it from an
-// anchor, or a proof that there is none. Who signed the DS says which zone comes before, so that names between two zones are not asked about.
+// trust returns what is established of a zone that claims to have signed something: a chain of DS and DNSKEY RRsets
+// leads to it from an anchor, or a proof that there is none. Who signed the DS says which zone comes before, so that
+// names between two zones are not asked about.
 func (c *chain) trust(zone wire.Name) (cut, error) {
 	var path []wire.Name // zones still to be established, the deepest first
 	at := zone
@@ -97,7 +98,8 @@ func (c *chain) anchoredAbove(name wire.Name) bool {
 	return false
 }
 
-// signerOfDS returns the zone that signed a DS RRset or its denial. It lies strictly above, so every step comes nearer to the root.
+// signerOfDS returns the zone that signed a DS RRset or its denial. It lies strictly above, so every step comes nearer
+// to the root.
 func (c *chain) signerOfDS(zone wire.Name, r *Reply) (wire.Name, bool) {
 	var signer wire.Name
 	var ok bool
@@ -139,8 +141,9 @@ func (c *chain) descend(t cut, path []wire.Name) (cut, error) {
 	return t, nil
 }
 
-// walk goes down from the deepest name of which something is established towards name, label by label, and returns the state of the zone
-// that name is in. It is the way for what is not signed: whether that is right only the zones above can prove.
+// walk goes down from the deepest name of which something is established towards name, label by label, and returns the
+// state of the zone that name is in. It is the way for what is not signed: whether that is right only the zones above
+// can prove.
 func (c *chain) walk(name wire.Name) (cut, error) {
 	at := name
 	t, ok, err := c.known(at)
@@ -163,7 +166,8 @@ func (c *chain) walk(name wire.Name) (cut, error) {
 	return t, err
 }
 
-// delegation establishes what name is, seen from the secure zone above it: a signed zone, an unsigned one, or no cut (RFC 4035 section 5.2).
+// delegation establishes what name is, seen from the secure zone above it: a signed zone, an unsigned one, or no cut
+// (RFC 4035 section 5.2).
 func (c *chain) delegation(parent cut, name wire.Name) (cut, error) {
 	if t, ok := c.remembered(name); ok {
 		return t, nil
@@ -223,8 +227,8 @@ func (c *chain) judgeDelegation(parent cut, name wire.Name, r *Reply) (cut, erro
 	return t, err
 }
 
-// usable returns the DS records by which a zone can be secure here, and the code for there being none. SHA-1 digests do not count beside better
-// ones (RFC 4509 section 3).
+// usable returns the DS records by which a zone can be secure here, and the code for there being none. SHA-1 digests do
+// not count beside better ones (RFC 4509 section 3).
 func (v *Validator) usable(set *wire.RRset) (digests []DS, unsupported wire.EDE) {
 	unsupported = wire.EDEUnsupportedDNSKEY
 	better := false
@@ -376,12 +380,12 @@ func (c *chain) remembered(name wire.Name) (cut, bool) {
 	return c.v.cuts.get(name, c.now)
 }
 
-// renewAfter is the age from which the keys of a zone are asked for again when they do not explain a signature. Anybody can name a tag that no
-// key has, so this bounds what that costs.
+// renewAfter is the age from which the keys of a zone are asked for again when they do not explain a signature. Anybody
+// can name a tag that no key has, so this bounds what that costs.
 const renewAfter = time.Minute
 
-// renew establishes the keys of a zone anew and reports whether that was of use: they were rolled since, without the notice that RFC 6781
-// section 4.1 asks for. If the new ones cannot be had or are bogus, the old ones stay.
+// renew establishes the keys of a zone anew and reports whether that was of use: they were rolled since, without the
+// notice that RFC 6781 section 4.1 asks for. If the new ones cannot be had or are bogus, the old ones stay.
 func (c *chain) renew(zone wire.Name) bool {
 	old, ok := c.v.cuts.get(zone, c.now)
 	if !ok || old.status != wire.Secure || old.within || c.renewing || c.now.Sub(old.since) < renewAfter || !c.f.Refetch(zone, wire.TypeDNSKEY) {

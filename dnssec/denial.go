@@ -16,7 +16,8 @@ const (
 	Proven
 	// ProvenInsecure: shown but for unsigned delegations, which an opt-out span may hide (RFC 5155 section 9.2).
 	ProvenInsecure
-	// TooExpensive: the zone asks for more than MaxIterations, or for a longer salt than is hashed. The response is insecure (RFC 9276 section 3.2).
+	// TooExpensive: the zone asks for more than MaxIterations, or for a longer salt than is hashed. The response is
+	// insecure (RFC 9276 section 3.2).
 	TooExpensive
 	// OverBudget: what this resolution may hash is spent. The response is not to be believed, and must not be taken
 	// for insecure: whoever asks for long names would choose what is validated.
@@ -97,8 +98,8 @@ func (d *Denial) add(set *wire.RRset) {
 // Sets returns the RRsets that proofs are made from.
 func (d *Denial) Sets() []wire.RRset { return d.sets }
 
-// hasLongSalt reports whether an NSEC3 set asks for more than maxSalt. Its zone may: RFC 5155 section 3.1.5 allows 255 octets. So it is dealt with like
-// one that asks for too many iterations, not as broken.
+// hasLongSalt reports whether an NSEC3 set asks for more than maxSalt. Its zone may: RFC 5155 section 3.1.5 allows 255
+// octets. So it is dealt with like one that asks for too many iterations, not as broken.
 func hasLongSalt(set *wire.RRset) bool {
 	rdata, _ := set.Data.Next()
 	return len(rdata) > 4 && rdata[0] == hashSHA1 && rdata[4] > maxSalt
@@ -199,12 +200,13 @@ func (d *Denial) NoDS(name wire.Name) DSProof {
 	}
 }
 
-// maxCostlyIterations bounds the one hash that a referral is worth whose zone is too costly otherwise. RFC 5155 section 10.3 had
-// 150 as the least of its bounds, and zones of that time have no more.
+// maxCostlyIterations bounds the one hash that a referral is worth whose zone is too costly otherwise. RFC 5155 section
+// 10.3 had 150 as the least of its bounds, and zones of that time have no more.
 const maxCostlyIterations = 150
 
-// belies reports whether the record that a costly zone sends with a referral is the name's own and says the contrary of what it is sent
-// for: it stands on the child's side of the cut (RFC 6840 section 4.1), or there is a DS. A zone is not insecure for a lie.
+// belies reports whether the record that a costly zone sends with a referral is the name's own and says the contrary of
+// what it is sent for: it stands on the child's side of the cut (RFC 6840 section 4.1), or there is a DS. A zone is not
+// insecure for a lie.
 func (d *Denial) belies(name wire.Name) bool {
 	if d.costly == nil {
 		return false

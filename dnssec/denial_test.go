@@ -187,7 +187,8 @@ func TestForeignRecordsAreDropped(t *testing.T) {
 	}
 }
 
-// RFC 9276 section 3.2: above the limit a zone is insecure, and no hash is made, but for one of a referral that is not beyond all bounds.
+// RFC 9276 section 3.2: above the limit a zone is insecure, and no hash is made, but for one of a referral that is not
+// beyond all bounds.
 func TestIterationsAboveTheLimit(t *testing.T) {
 	name := wire.MustName("b.example")
 	for iterations, want := range map[uint16]Proof{0: Proven, MaxIterations: Proven, MaxIterations + 1: TooExpensive, 2500: TooExpensive, 65535: TooExpensive} {

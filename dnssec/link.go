@@ -21,8 +21,8 @@ type KeyID struct {
 	SEP       bool // the flag that marks a key that a DS or a trust anchor is meant for
 }
 
-// Chain returns what is remembered of the zones from the root down to name. It is shorter than the way when nothing has been
-// validated lately, or when nothing below a zone can be secure.
+// Chain returns what is remembered of the zones from the root down to name. It is shorter than the way when nothing has
+// been validated lately, or when nothing below a zone can be secure.
 func (v *Validator) Chain(name wire.Name, now time.Time) []Link {
 	var links []Link
 	for labels := range name.Labels() + 1 {
@@ -35,7 +35,8 @@ func (v *Validator) Chain(name wire.Name, now time.Time) []Link {
 	return links
 }
 
-// Why returns the reason for which the zone of a name is insecure, when it is known and there is one that RFC 8914 has a code for.
+// Why returns the reason for which the zone of a name is insecure, when it is known and there is one that RFC 8914 has
+// a code for.
 func (v *Validator) Why(name wire.Name, now time.Time) wire.ExtendedError {
 	if v.excepted(name, now) {
 		return exceptedVerdict.Reason

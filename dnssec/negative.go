@@ -44,7 +44,8 @@ var (
 	ErrNegativeCount  = errors.New("there are 1,000 negative trust anchors already")
 )
 
-// NewNegativeAnchors returns the configured ones. A trust anchor that lies closer to a name than they do wins; anchors may be nil.
+// NewNegativeAnchors returns the configured ones. A trust anchor that lies closer to a name than they do wins; anchors
+// may be nil.
 func NewNegativeAnchors(anchors Anchored, zones []wire.Name) *NegativeAnchors {
 	n := &NegativeAnchors{anchors: anchors}
 	list := make([]NegativeAnchor, len(zones))

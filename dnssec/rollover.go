@@ -33,7 +33,8 @@ type sighting struct {
 	vouches, selfRevoked bool // whether the one and the other has signed the set
 }
 
-// look finds the keys of p in set, and which of them signed it. Anchors that were digests become keys. The error is that of the budget.
+// look finds the keys of p in set, and which of them signed it. Anchors that were digests become keys. The error is
+// that of the budget.
 func look(now time.Time, w *work.Budget, p *point, set *wire.RRset) (view, error) {
 	v := view{keys: readKeys(set)}
 	p.recognise(v.keys)
@@ -65,8 +66,8 @@ func readKeys(set *wire.RRset) []Key {
 	return keys
 }
 
-// withoutRevoke returns the key as it was before it was revoked: the REVOKE bit changes tag and digest, not the key (RFC 5011
-// section 3).
+// withoutRevoke returns the key as it was before it was revoked: the REVOKE bit changes tag and digest, not the key
+// (RFC 5011 section 3).
 func (k *Key) withoutRevoke() Key {
 	if !k.IsRevoked() {
 		return *k
@@ -200,8 +201,8 @@ func (p *point) vouchers(v view) []uint16 {
 	return tags
 }
 
-// step is the state table of RFC 5011 section 4, but for NewKey (see welcome), RevBit (see revoke) and KeyRem of a pending key,
-// which is forgotten.
+// step is the state table of RFC 5011 section 4, but for NewKey (see welcome), RevBit (see revoke) and KeyRem of a
+// pending key, which is forgotten.
 func (n *anchor) step(now time.Time, s *sighting) {
 	switch n.state {
 	case AddPend:

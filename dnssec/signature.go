@@ -103,8 +103,8 @@ func isBeforeBy(a, b uint32, margin int32) bool {
 }
 
 // Fits returns nil when the signature can be for set (RFC 4035 section 5.3.1): it covers the type, the signer is a zone
-// that the owner can be in, and Labels counts no fewer labels than the signer has (CVE-2026-44690) and no more than the owner.
-// That the signer is the zone which the set really is in, and that the key is that zone's, the caller knows.
+// that the owner can be in, and Labels counts no fewer labels than the signer has (CVE-2026-44690) and no more than the
+// owner. That the signer is the zone which the set really is in, and that the key is that zone's, the caller knows.
 func (s *Signature) Fits(set *wire.RRset) error {
 	switch {
 	case s.Covered != set.Type:

@@ -18,9 +18,9 @@ type Spans interface {
 	NearestHash(hash NSEC3Hash) (wire.RRset, bool)
 }
 
-// GatherDenial takes from spans of zone the records that say whether name exists. To deny it altogether those of its wildcard
-// are wanted, too: see Wildcard and GatherWildcard. What is proven is proven as from a response, but opt-out spans and those of
-// minimal size are not to be among the spans: see Reaches.
+// GatherDenial takes from spans of zone the records that say whether name exists. To deny it altogether those of its
+// wildcard are wanted, too: see Wildcard and GatherWildcard. What is proven is proven as from a response, but opt-out
+// spans and those of minimal size are not to be among the spans: see Reaches.
 func GatherDenial(zone, name wire.Name, spans Spans, w *work.Budget) *Denial {
 	d := &Denial{zone: zone, budget: w}
 	if params, hashed := spans.Params(); hashed {
@@ -65,8 +65,8 @@ func (d *Denial) nearestHashed(params *NSEC3Params, name wire.Name, spans Spans)
 	return set, n.Matches(hash)
 }
 
-// Wildcard returns the wildcard that would stand for a name, when the records show that nothing closer exists. Whether the name that
-// it stands below exists is still open.
+// Wildcard returns the wildcard that would stand for a name, when the records show that nothing closer exists. Whether
+// the name that it stands below exists is still open.
 func (d *Denial) Wildcard(name wire.Name) (wildcard wire.Name, ok bool) {
 	if !name.Below(d.zone) || d.matching(name) != nil {
 		return wire.Root, false
@@ -82,7 +82,8 @@ func (d *Denial) Wildcard(name wire.Name) (wildcard wire.Name, ok bool) {
 	return wire.Root, false
 }
 
-// Expands proves that name's records are those of set, which belong to a wildcard of the same zone and are validated (RFC 8198 section 5.3).
+// Expands proves that name's records are those of set, which belong to a wildcard of the same zone and are validated
+// (RFC 8198 section 5.3).
 func (d *Denial) Expands(name wire.Name, set *wire.RRset) Proof {
 	if !signedFor(set, d.zone) { // what the parent does not know may still exist in the child
 		return NotProven
@@ -114,9 +115,9 @@ type Reach struct {
 	Params NSEC3Params
 }
 
-// Reaches reports whether set is worth keeping for names that have not been asked for: an NSEC or NSEC3 record that covers more than the name
-// that it was made for (RFC 9824 section 3.1, RFC 4470, RFC 7129 appendix B), and that does not opt out (RFC 8198 section 5.2 takes
-// nothing from opt-out spans).
+// Reaches reports whether set is worth keeping for names that have not been asked for: an NSEC or NSEC3 record that
+// covers more than the name that it was made for (RFC 9824 section 3.1, RFC 4470, RFC 7129 appendix B), and that does
+// not opt out (RFC 8198 section 5.2 takes nothing from opt-out spans).
 func Reaches(set *wire.RRset) (Reach, bool) {
 	if set.Type == wire.TypeNSEC {
 		n, ok := ParseNSEC(set)
@@ -141,7 +142,8 @@ func (n *NSEC3) isMinimal() bool {
 // Excepts reports whether name is at or below a negative trust anchor.
 func (v *Validator) Excepts(name wire.Name, now time.Time) bool { return v.excepted(name, now) }
 
-// SignedTTL returns the TTL of set, which nothing protects, within the original TTL that its signatures do (RFC 4035 section 5.3.3).
+// SignedTTL returns the TTL of set, which nothing protects, within the original TTL that its signatures do (RFC 4035
+// section 5.3.3).
 func SignedTTL(set *wire.RRset) uint32 {
 	ttl := set.TTL
 	for sig := range signatures(set) {

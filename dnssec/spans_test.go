@@ -111,7 +111,8 @@ func checkGathered(t *rapid.T, z *modelZone, all *listedSpans, name wire.Name) {
 	}
 }
 
-// RFC 8198 section 5.2, RFC 9824 section 3.1, RFC 7129 appendix B: what says nothing of names that nobody has asked for is not worth keeping.
+// RFC 8198 section 5.2, RFC 9824 section 3.1, RFC 7129 appendix B: what says nothing of names that nobody has asked for
+// is not worth keeping.
 func TestReaches(t *testing.T) {
 	at := hashOf(t, wire.MustName("a.example"), 0)
 	for name, c := range map[string]struct {

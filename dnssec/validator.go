@@ -26,13 +26,13 @@ type Validator struct {
 type Options struct {
 	// Anchors are the trust anchors.
 	Anchors Anchored
-	// Observe is told of each DNSKEY RRset of a zone with a trust anchor, as it came. It reports whether other keys may be trusted now
-	// than before (RFC 5011). Nil: trust anchors do not change.
+	// Observe is told of each DNSKEY RRset of a zone with a trust anchor, as it came. It reports whether other keys may
+	// be trusted now than before (RFC 5011). Nil: trust anchors do not change.
 	Observe func(now time.Time, w *work.Budget, set *wire.RRset) bool
 	// Excepted reports the names at and below negative trust anchors (RFC 7646). Nil: none.
 	Excepted func(name wire.Name, now time.Time) bool
-	// VerifySHA1 treats algorithms 5 and 7 and SHA-1 digests as any other. By default they prove nothing, and zones that have
-	// nothing else are insecure (RFC 9905).
+	// VerifySHA1 treats algorithms 5 and 7 and SHA-1 digests as any other. By default they prove nothing, and zones
+	// that have nothing else are insecure (RFC 9905).
 	VerifySHA1 bool
 	// SignatureTime, unless zero, is the time by which signatures are judged, instead of the present.
 	SignatureTime time.Time
@@ -74,8 +74,8 @@ type Verdict struct {
 	Until time.Time
 	// NoName is set when a denial of data proves that the name does not exist (RFC 9824).
 	NoName bool
-	// Zone is the signer of what a denial, or the expansion of a wildcard, was judged by, and Proof those of its NSEC or NSEC3 RRsets that were
-	// found to be signed. Wildcard is what an RRset was expanded from, otherwise the root.
+	// Zone is the signer of what a denial, or the expansion of a wildcard, was judged by, and Proof those of its NSEC
+	// or NSEC3 RRsets that were found to be signed. Wildcard is what an RRset was expanded from, otherwise the root.
 	Zone, Wildcard wire.Name
 	Proof          []wire.RRset
 }
@@ -102,8 +102,8 @@ func New(o Options) *Validator {
 // Forget drops what was established of the names that covers names.
 func (v *Validator) Forget(covers func(wire.Name) bool) { v.cuts.forget(covers) }
 
-// RRset judges an RRset that came in an answer, with the proof that came with it. The error is that of a Fetch, or of a budget: then
-// there is no verdict.
+// RRset judges an RRset that came in an answer, with the proof that came with it. The error is that of a Fetch, or of a
+// budget: then there is no verdict.
 func (v *Validator) RRset(ctx context.Context, now time.Time, w *work.Budget, set *wire.RRset, proof []wire.RRset, f Fetcher) (Verdict, error) {
 	if v.excepted(set.Name, now) {
 		return exceptedVerdict, nil

@@ -27,8 +27,8 @@ func signerOf(set *wire.RRset) (wire.Name, bool) {
 	return wire.Root, false
 }
 
-// signerOfDenial returns who signed a denial: its proof, or else its SOA. A server that followed aliases sends the proofs of several zones; the one that
-// counts is that of the deepest zone that the name can be in.
+// signerOfDenial returns who signed a denial: its proof, or else its SOA. A server that followed aliases sends the
+// proofs of several zones; the one that counts is that of the deepest zone that the name can be in.
 func signerOfDenial(d *Denied) (deepest wire.Name, found bool) {
 	side := zoneSide(d.Name, d.Type)
 	for i := range d.Proof {
@@ -149,12 +149,14 @@ func (c *chain) check(sig *Signature, set *wire.RRset, k *Key) error {
 	return err
 }
 
-// left returns how much longer the signature is valid. Within the skew of clocks that it is granted it is good for nothing but the moment.
+// left returns how much longer the signature is valid. Within the skew of clocks that it is granted it is good for
+// nothing but the moment.
 func (s *Signature) left(moment time.Time) time.Duration {
 	return max(0, time.Duration(int32(s.Expiration-uint32(moment.Unix())))*time.Second)
 }
 
-// originalTTL returns the TTL that the zone gave to the records. They last no longer, whatever TTL they came with (RFC 4035 section 5.3.3).
+// originalTTL returns the TTL that the zone gave to the records. They last no longer, whatever TTL they came with (RFC
+// 4035 section 5.3.3).
 func (s *Signature) originalTTL() time.Duration {
 	if s.OriginalTTL > math.MaxInt32 { // RFC 2181 section 8
 		return 0
@@ -182,8 +184,8 @@ func (v *Validator) supportsDigest(digest uint8) bool {
 	return SupportedDigest(digest) && (v.trustSHA || digest != digestSHA1)
 }
 
-// denial returns the proofs that can be made from the NSEC and NSEC3 RRsets that the zone itself signed, and when the first of their
-// signatures ends.
+// denial returns the proofs that can be made from the NSEC and NSEC3 RRsets that the zone itself signed, and when the
+// first of their signatures ends.
 func (c *chain) denial(trust cut, proof []wire.RRset) (*Denial, time.Time, error) {
 	var signed []wire.RRset
 	var until time.Time

@@ -36,7 +36,8 @@ func BenchmarkVerify(b *testing.B) {
 	}
 }
 
-// What a key costs that was made to cost: the longest modulus and exponent that are taken, and keys that crypto/rsa refuses.
+// What a key costs that was made to cost: the longest modulus and exponent that are taken, and keys that crypto/rsa
+// refuses.
 func BenchmarkVerifyUnusualRSA(b *testing.B) {
 	data := []byte("what was signed")
 	for _, c := range []struct {

@@ -58,10 +58,10 @@ func ParseZoneDigest(rdata []byte) (ZoneDigest, bool) {
 	}, true
 }
 
-// VerifyZone judges a whole copy of zone, its RRsets ordered by name (canonically) and type: SOA, NS, DNSKEY and ZONEMD at the apex must
-// be secure by the zone's own keys and the anchors of o, and a digest of the secure ZONEMD RRset must be that of the copy (RFC 8976
-// section 4). It returns when the first signature of the copy ends. It shares no memory with any Validator, so that a
-// forged copy leaves nothing behind.
+// VerifyZone judges a whole copy of zone, its RRsets ordered by name (canonically) and type: SOA, NS, DNSKEY and ZONEMD
+// at the apex must be secure by the zone's own keys and the anchors of o, and a digest of the secure ZONEMD RRset must
+// be that of the copy (RFC 8976 section 4). It returns when the first signature of the copy ends. It shares no memory
+// with any Validator, so that a forged copy leaves nothing behind.
 func VerifyZone(ctx context.Context, now time.Time, w *work.Budget, o Options, zone wire.Name, sets []wire.RRset) (time.Time, error) {
 	if !inOrder(sets) {
 		return time.Time{}, errZoneOrder
@@ -105,7 +105,8 @@ func inOrder(sets []wire.RRset) bool {
 	return true
 }
 
-// shortest returns how much longer all signatures of sets are valid, seen from moment (serial arithmetic, RFC 4034 section 3.1.5).
+// shortest returns how much longer all signatures of sets are valid, seen from moment (serial arithmetic, RFC 4034
+// section 3.1.5).
 func shortest(sets []wire.RRset, moment time.Time) (time.Duration, error) {
 	left := maxValidity
 	for i := range sets {
@@ -207,7 +208,8 @@ func serialOf(soa *wire.RRset) (uint32, bool) {
 	return binary.BigEndian.Uint32(rdata[first+second:]), true
 }
 
-// digestFor returns the digest by the SIMPLE scheme and a hash algorithm. Two of a kind count for nothing (RFC 8976 section 4).
+// digestFor returns the digest by the SIMPLE scheme and a hash algorithm. Two of a kind count for nothing (RFC 8976
+// section 4).
 func digestFor(digests *wire.RRset, serial uint32, algorithm uint8) (digest []byte, ok bool) {
 	count := 0
 	for data := digests.Data; len(data) > 0; {
@@ -225,8 +227,8 @@ func digestFor(digests *wire.RRset, serial uint32, algorithm uint8) (digest []by
 	return digest, count == 1 && digest != nil
 }
 
-// digestZone writes the whole zone to h: all records in canonical form and order, each once, without the ZONEMD RRset at the apex
-// and its signatures, and without what lies outside the zone (RFC 8976 section 3.3).
+// digestZone writes the whole zone to h: all records in canonical form and order, each once, without the ZONEMD RRset
+// at the apex and its signatures, and without what lies outside the zone (RFC 8976 section 3.3).
 func digestZone(h hash.Hash, zone wire.Name, sets []wire.RRset) {
 	buf := scratches.Get().(*scratch)
 	defer buf.release()
@@ -242,9 +244,9 @@ func digestZone(h hash.Hash, zone wire.Name, sets []wire.RRset) {
 	}
 }
 
-// digestOwner writes the RRsets of one owner in the order of their types. All RRSIG records of a name are one RRset there; the type that they
-// cover comes first in their RDATA, so that they are in order when the sets are, and each has the TTL of what it covers
-// (RFC 4034 section 3).
+// digestOwner writes the RRsets of one owner in the order of their types. All RRSIG records of a name are one RRset
+// there; the type that they cover comes first in their RDATA, so that they are in order when the sets are, and each has
+// the TTL of what it covers (RFC 4034 section 3).
 func (c *scratch) digestOwner(h hash.Hash, zone wire.Name, sets []wire.RRset) {
 	if sets[0].Name == zone {
 		sets = withoutZoneDigest(sets)

@@ -9,8 +9,8 @@ import (
 	"tacit/internal/work"
 )
 
-// synthesise answers from validated NSEC and NSEC3 records that came with other answers (RFC 8198): what they deny is not asked for, whoever
-// asks and with or without DO. It is for those only who want answers checked.
+// synthesise answers from validated NSEC and NSEC3 records that came with other answers (RFC 8198): what they deny is
+// not asked for, whoever asks and with or without DO. It is for those only who want answers checked.
 func (r *Resolver) synthesise(name wire.Name, kind wire.Type, now time.Time) (found, bool) {
 	if r.noAggressive || r.validator == nil || kind.IsMeta() && kind != wire.TypeANY {
 		return found{}, false
@@ -26,14 +26,15 @@ func (r *Resolver) synthesise(name wire.Name, kind wire.Type, now time.Time) (fo
 	return r.deny(name, kind, &spans{denials: r.cache.Denials, chain: chain, now: now})
 }
 
-// delegatedBelow reports whether a zone cut between zone and name is known: then it is for the zone below to deny name, whatever an older record of the
-// zone above says.
+// delegatedBelow reports whether a zone cut between zone and name is known: then it is for the zone below to deny name,
+// whatever an older record of the zone above says.
 func (r *Resolver) delegatedBelow(zone, name wire.Name, now time.Time) bool {
 	d, ok := r.cache.Delegations.Deepest(name, now)
 	return ok && d.Zone.Below(zone)
 }
 
-// synthesisLimits bound what is hashed for one attempt: a closest encloser and its wildcard, however many iterations a zone may have.
+// synthesisLimits bound what is hashed for one attempt: a closest encloser and its wildcard, however many iterations a
+// zone may have.
 var synthesisLimits = work.Limits{work.NSEC3Hash: 256}
 
 // deny proves the absence of name or of its records of a kind, or that a wildcard stands for it.
@@ -62,8 +63,8 @@ func (r *Resolver) deny(name wire.Name, kind wire.Type, s *spans) (found, bool) 
 	return f, ok
 }
 
-// expand makes f the records of a wildcard, when they are known (RFC 8198 section 5.3). What NS, DS and DNAME at a wildcard mean is not defined (RFC 4592
-// section 4, RFC 6672 section 3.3).
+// expand makes f the records of a wildcard, when they are known (RFC 8198 section 5.3). What NS, DS and DNAME at a
+// wildcard mean is not defined (RFC 4592 section 4, RFC 6672 section 3.3).
 func (r *Resolver) expand(f *found, wildcard wire.Name, kind wire.Type, d *dnssec.Denial, s *spans) bool {
 	if kind == wire.TypeNS || kind == wire.TypeDS || kind == wire.TypeDNAME {
 		return false
@@ -152,7 +153,8 @@ func (s *resolution) keepDenial(kind wire.Type, f *found, v *dnssec.Verdict) {
 	}
 }
 
-// keepExpansion remembers what the validated expansion of a wildcard says of other names: what does not exist, and the wildcard itself.
+// keepExpansion remembers what the validated expansion of a wildcard says of other names: what does not exist, and the
+// wildcard itself.
 func (s *resolution) keepExpansion(f *found, t *timed, v *dnssec.Verdict) {
 	if s.noAggressive || v.Status != wire.Secure || v.Wildcard.IsRoot() {
 		return
@@ -166,8 +168,8 @@ func (s *resolution) keepExpansion(f *found, t *timed, v *dnssec.Verdict) {
 	s.keep(f, v.Wildcard, t.set.Type, t.status, &e, now)
 }
 
-// keepProof puts the records of a proof where they are found by the names that they cover, for no longer than what they came with. It returns false when none
-// of them covers more than the name asked for.
+// keepProof puts the records of a proof where they are found by the names that they cover, for no longer than what they
+// came with. It returns false when none of them covers more than the name asked for.
 func (s *resolution) keepProof(partition uint16, with *timed, v *dnssec.Verdict) (chain cache.Chain, ok bool) {
 	now := s.now()
 	for i := range v.Proof {

@@ -108,7 +108,8 @@ func TestSynthesis(t *testing.T) {
 	}
 }
 
-// sameProof compares an answer that was synthesised with that of a resolver which asks. Records that prove more than is needed do no harm.
+// sameProof compares an answer that was synthesised with that of a resolver which asks. Records that prove more than is
+// needed do no harm.
 func (s *script) sameProof(q wire.Question) {
 	s.Helper()
 	got := s.unpack(s.ask(q))
@@ -192,7 +193,8 @@ func TestNamesBehindCutsAreStillFound(t *testing.T) {
 	}
 }
 
-// RFC 8198 section 5.2: nothing is taken from opt-out spans. Section 5.1: nor from what is not secure; and compact denials cover nothing.
+// RFC 8198 section 5.2: nothing is taken from opt-out spans. Section 5.1: nor from what is not secure; and compact
+// denials cover nothing.
 func TestNothingIsMadeOfTheseSpans(t *testing.T) {
 	altered := testnet.Editing(func(_, r *dns.Msg) { // a span that the zone never signed, beside those that it did
 		for _, rr := range r.Ns {
@@ -242,8 +244,8 @@ func TestNothingIsMadeOfTheseSpans(t *testing.T) {
 	}
 }
 
-// RFC 9077 section 3: a span lasts no longer than the lesser of the SOA's MINIMUM and TTL; then the servers are asked again, and what is new
-// is found.
+// RFC 9077 section 3: a span lasts no longer than the lesser of the SOA's MINIMUM and TTL; then the servers are asked
+// again, and what is new is found.
 func TestSpansExpire(t *testing.T) {
 	for name, signing := range chains {
 		t.Run(name, func(t *testing.T) {
@@ -338,7 +340,8 @@ func TestNegativeTrustAnchorEndsSynthesis(t *testing.T) {
 	}, packetsOn)
 }
 
-// A stub zone that the public name space denies is still asked for, and what its servers deny says nothing of other zones' names.
+// A stub zone that the public name space denies is still asked for, and what its servers deny says nothing of other
+// zones' names.
 func TestStubIsNotDeniedFromOutside(t *testing.T) {
 	playOnce(t, func(s *script) {
 		server := testnet.NewServer("stub.invalid.")
@@ -423,7 +426,8 @@ func (b beside) agree(t *rapid.T, other beside, q wire.Question) bool {
 	return strings.Contains(codes(got), "29")
 }
 
-// proves reports whether a denial has a proof of the same kind as another: which records the server sent depends on the aliases that led to it.
+// proves reports whether a denial has a proof of the same kind as another: which records the server sent depends on the
+// aliases that led to it.
 func proves(got, want *dns.Msg) bool {
 	kinds := func(m *dns.Msg) (kinds []uint16) {
 		for _, rr := range m.Ns {

@@ -2,9 +2,10 @@ package resolver
 
 import "tacit/internal/wire"
 
-// step takes one step from name through sets, towards the records of a kind, and says what it came to: the answer; an alias to target; tooLong; or
-// noData, when sets hold nothing at the name. A DNAME above the name goes first: nothing else below it counts, not even the CNAME that its server
-// synthesised, whose letter case is ours (RFC 6672 section 3.1).
+// step takes one step from name through sets, towards the records of a kind, and says what it came to: the answer; an
+// alias to target; tooLong; or noData, when sets hold nothing at the name. A DNAME above the name goes first: nothing
+// else below it counts, not even the CNAME that its server synthesised, whose letter case is ours (RFC 6672 section
+// 3.1).
 func step(sets []wire.RRset, name wire.Name, kind wire.Type) (taken []wire.RRset, target wire.Name, result outcome) {
 	if dname := findDNAME(sets, name); dname != nil {
 		return substitute(dname, name, kind)
@@ -50,8 +51,8 @@ func substitute(dname *wire.RRset, name wire.Name, kind wire.Type) (taken []wire
 	return []wire.RRset{*dname, cname}, target, result
 }
 
-// contradicted reports whether sets hold, at the name of a CNAME that was synthesised, another one than the DNAME stands for: nobody who serves the
-// zone says so (RFC 6672 section 5.3.1).
+// contradicted reports whether sets hold, at the name of a CNAME that was synthesised, another one than the DNAME
+// stands for: nobody who serves the zone says so (RFC 6672 section 5.3.1).
 func contradicted(sets []wire.RRset, synthesised *wire.RRset) bool {
 	sent := findSet(sets, synthesised.Name, wire.TypeCNAME)
 	if sent == nil {

@@ -9,8 +9,8 @@ import (
 	"tacit/upstream"
 )
 
-// ask puts one question to the servers of c, one after the other, until one gives a usable reply. Doubtful replies are taken when there is no
-// better one.
+// ask puts one question to the servers of c, one after the other, until one gives a usable reply. Doubtful replies are
+// taken when there is no better one.
 func (s *resolution) ask(ctx context.Context, c *cut, name wire.Name, kind wire.Type) (judgement, error) {
 	if j, ok := s.askCopy(c, name, kind); ok {
 		return j, nil
@@ -47,7 +47,8 @@ func orNoServer(cause error) error {
 	return cause
 }
 
-// graver returns which of two causes says more about the zone: that there is no way from here says nothing of it, so it counts only when it is all there is.
+// graver returns which of two causes says more about the zone: that there is no way from here says nothing of it, so it
+// counts only when it is all there is.
 func graver(before, err error) error {
 	if before != nil && errors.Is(err, errNoNetwork) {
 		return before
@@ -55,8 +56,8 @@ func graver(before, err error) error {
 	return err
 }
 
-// askCopy asks the copy of the root zone in the place of its servers (RFC 8806). Data of it that turned out to be bogus are fetched again from the
-// servers themselves.
+// askCopy asks the copy of the root zone in the place of its servers (RFC 8806). Data of it that turned out to be bogus
+// are fetched again from the servers themselves.
 func (s *resolution) askCopy(c *cut, name wire.Name, kind wire.Type) (judgement, bool) {
 	if s.root == nil || !c.zone.IsRoot() || len(c.configured) > 0 || s.refetched[key{name, kind}] > 0 {
 		return judgement{}, false

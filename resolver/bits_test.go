@@ -11,9 +11,10 @@ import (
 	"tacit/internal/wire"
 )
 
-// What the bits of a question make of the answer. RFC 4035 section 3.2.1: signatures and proofs for those with DO; section 3.2.2: nothing is checked for
-// those with CD, and what is bogus is a failure for the others; section 3.2.3 and RFC 6840 section 5.8: AD only when all of the answer is secure. (Who
-// asked with neither AD nor DO does not see AD: that is the transports' part.)
+// What the bits of a question make of the answer. RFC 4035 section 3.2.1: signatures and proofs for those with DO;
+// section 3.2.2: nothing is checked for those with CD, and what is bogus is a failure for the others; section 3.2.3 and
+// RFC 6840 section 5.8: AD only when all of the answer is secure. (Who asked with neither AD nor DO does not see AD:
+// that is the transports' part.)
 func TestBits(t *testing.T) {
 	type answer struct {
 		rcode int
@@ -73,7 +74,8 @@ func TestBits(t *testing.T) {
 	}
 }
 
-// RFC 6840 section 5.9: what was fetched for one client with CD is checked before another gets it, in whatever order they ask.
+// RFC 6840 section 5.9: what was fetched for one client with CD is checked before another gets it, in whatever order
+// they ask.
 func TestBitsInAnyOrder(t *testing.T) {
 	for _, first := range []bool{true, false} {
 		play(t, func(s *script) {

@@ -33,8 +33,8 @@ type judgement struct {
 	outcome outcome
 	rank    cache.Rank
 
-	// doubtful replies are taken only when no other server of the zone has a better one: they come from a server that recursed
-	// instead of knowing, or that sent an empty message.
+	// doubtful replies are taken only when no other server of the zone has a better one: they come from a server that
+	// recursed instead of knowing, or that sent an empty message.
 	doubtful bool
 
 	records []wire.RRset // the aliases in order, then the answer
@@ -89,8 +89,8 @@ func classify(r *response, name wire.Name, kind wire.Type, zone wire.Name) judge
 
 const yxDomain wire.Rcode = 6
 
-// followAliases walks from the name asked to its answer, through aliases that this server speaks for, and reports whether that
-// settled the outcome. Records that the walk does not touch are never looked at again.
+// followAliases walks from the name asked to its answer, through aliases that this server speaks for, and reports
+// whether that settled the outcome. Records that the walk does not touch are never looked at again.
 func (j *judgement) followAliases(r *response, kind wire.Type, zone wire.Name) (settled bool) {
 	for range len(r.answer) + 1 {
 		sets, target, outcome := step(r.answer, j.target, kind)
@@ -170,7 +170,8 @@ func findCovering(sets []wire.RRset, kind wire.Type, name, zone wire.Name) *wire
 	return nil
 }
 
-// acceptForwarded takes the word of a server that was asked to recurse: it need not be authoritative, and it does not refer.
+// acceptForwarded takes the word of a server that was asked to recurse: it need not be authoritative, and it does not
+// refer.
 func (j *judgement) acceptForwarded() {
 	j.doubtful = false
 	if j.outcome == referral {

@@ -24,8 +24,8 @@ type cut struct {
 	partition  uint16
 }
 
-// startingCut returns the deepest cut known at or above name: by configuration, by delegation, or the root's. The DS RRset of a zone
-// lies on the parent's side of its cut (RFC 4035 section 3.1.4.1).
+// startingCut returns the deepest cut known at or above name: by configuration, by delegation, or the root's. The DS
+// RRset of a zone lies on the parent's side of its cut (RFC 4035 section 3.1.4.1).
 func (s *resolution) startingCut(ctx context.Context, name wire.Name, kind wire.Type) (cut, error) {
 	if kind == wire.TypeDS {
 		name = name.Parent()
@@ -64,7 +64,8 @@ func (s *resolution) descend(c *cut, j *judgement) cut {
 	return cut{zone: child.Zone, lease: child.Lease, servers: child.Servers, partition: child.Partition}
 }
 
-// keepDS remembers what a referral says of the child's DS RRset, for when the validator asks. It ranks too low to be an answer.
+// keepDS remembers what a referral says of the child's DS RRset, for when the validator asks. It ranks too low to be an
+// answer.
 func (s *resolution) keepDS(c *cut, j *judgement, now time.Time) {
 	e := cache.Entry{Kind: cache.NoData, Rank: cache.Authority, Cut: c.zone, Lease: c.lease, Proof: j.proof}
 	if j.ds != nil {
@@ -77,8 +78,8 @@ func (s *resolution) keepDS(c *cut, j *judgement, now time.Time) {
 
 const forever = 365 * 24 * time.Hour
 
-// reachable drops addresses that no public name server has (RFC 6890): a referral must not make tacit talk to the operator's
-// own network or to itself.
+// reachable drops addresses that no public name server has (RFC 6890): a referral must not make tacit talk to the
+// operator's own network or to itself.
 func (s *resolution) reachable(servers []cache.NameServer) []cache.NameServer {
 	if s.allowSpecial {
 		return servers
@@ -106,8 +107,8 @@ func isPublic(a netip.Addr) bool {
 	return !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
-// special are the blocks of the IANA special-purpose registries that packages net and netip do not know, and in which a name server may
-// stand near the operator or nowhere. Documentation addresses do no harm.
+// special are the blocks of the IANA special-purpose registries that packages net and netip do not know, and in which a
+// name server may stand near the operator or nowhere. Documentation addresses do no harm.
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),

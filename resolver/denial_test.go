@@ -30,7 +30,8 @@ func TestNXDOMAINCut(t *testing.T) {
 	})
 }
 
-// RFC 2308 section 5: a negative answer is kept for the lesser of the SOA's MINIMUM and its TTL, which is what clients are told.
+// RFC 2308 section 5: a negative answer is kept for the lesser of the SOA's MINIMUM and its TTL, which is what clients
+// are told.
 func TestDenialsAreKeptForTheNegativeTTL(t *testing.T) {
 	for name, kind := range map[string]string{"www.shop.example.": "TXT", "no.shop.example.": "A"} {
 		t.Run(name, func(t *testing.T) {

@@ -23,8 +23,9 @@ func (s *script) roll(origin string) {
 	}
 }
 
-// What was established of a zone's keys is not held against what they sign now: before anything is bogus the keys are asked for again (RFC 4035
-// section 4.7 wants bogus data retried, RFC 6781 section 4.2.1 knows rollovers without notice).
+// What was established of a zone's keys is not held against what they sign now: before anything is bogus the keys are
+// asked for again (RFC 4035 section 4.7 wants bogus data retried, RFC 6781 section 4.2.1 knows rollovers without
+// notice).
 func TestKeysRolledWhileRemembered(t *testing.T) {
 	for name, c := range map[string]struct {
 		zone string // that is rolled
@@ -78,8 +79,8 @@ func TestDSRolledWhileRemembered(t *testing.T) {
 	})
 }
 
-// Keys that were remembered outlast an attempt at newer ones that fails: whoever sends a signature with a tag of its own invention must not be
-// able to take them away.
+// Keys that were remembered outlast an attempt at newer ones that fails: whoever sends a signature with a tag of its
+// own invention must not be able to take them away.
 func TestInventedTagTakesNoKeysAway(t *testing.T) {
 	play(t, func(s *script) {
 		server := s.Zone("shop.example.", "www A 203.0.113.80\nnew A 203.0.113.81")
@@ -210,7 +211,8 @@ func TestTTLIsBoundedBySignature(t *testing.T) {
 	}
 }
 
-// RFC 9520 section 3.2: that the keys cannot be had for a moment is a failure like any other, and not the verdict that something is bogus.
+// RFC 9520 section 3.2: that the keys cannot be had for a moment is a failure like any other, and not the verdict that
+// something is bogus.
 func TestUnreachableKeysAreNoVerdict(t *testing.T) {
 	play(t, func(s *script) {
 		server := s.Zone("shop.example.", wwwRecord)

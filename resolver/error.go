@@ -78,15 +78,15 @@ func explain(err error) wire.ExtendedError {
 // final reports whether an error ends the resolution and not only the attempt at one server.
 func final(err error) bool { return ofQuestion(err) || errors.Is(err, errJostled) }
 
-// ofQuestion reports whether a failure is that of the client's question and not of the name at which it came to light: its budget or its
-// time was used up.
+// ofQuestion reports whether a failure is that of the client's question and not of the name at which it came to light:
+// its budget or its time was used up.
 func ofQuestion(err error) bool {
 	var exceeded *work.Exceeded
 	return errors.As(err, &exceeded) || errors.Is(err, errTime)
 }
 
-// ofName reports whether a failure says something about the name itself, whoever asks for it. How deep a look-up may lead, and whether it
-// leads in a circle, depends on where it started, if that was not here.
+// ofName reports whether a failure says something about the name itself, whoever asks for it. How deep a look-up may
+// lead, and whether it leads in a circle, depends on where it started, if that was not here.
 func (s *resolution) ofName(err error) bool {
 	switch {
 	case final(err):

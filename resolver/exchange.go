@@ -9,9 +9,9 @@ import (
 	"tacit/upstream"
 )
 
-// Exchanges are the questions on their way to servers: one for each zone, name and type, whichever server it went to and on whose behalf. More would
-// multiply a forger's chances (RFC 5452 section 5) and tell servers how many want to know. An exchange waits for no other,
-// so waiting for one cannot end in a circle.
+// Exchanges are the questions on their way to servers: one for each zone, name and type, whichever server it went to
+// and on whose behalf. More would multiply a forger's chances (RFC 5452 section 5) and tell servers how many want to
+// know. An exchange waits for no other, so waiting for one cannot end in a circle.
 type exchanges struct {
 	mu   sync.Mutex
 	open map[exchangeKey]*exchange

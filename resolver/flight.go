@@ -10,8 +10,9 @@ import (
 	"tacit/internal/wire"
 )
 
-// Flights are resolutions in progress, one for each name and type however many ask (RFC 5452 section 5 asks for no less). A flight belongs to
-// nobody who waits for it: it goes on when they leave, and its end is remembered for the next.
+// Flights are resolutions in progress, one for each name and type however many ask (RFC 5452 section 5 asks for no
+// less). A flight belongs to nobody who waits for it: it goes on when they leave, and its end is remembered for the
+// next.
 type flights struct {
 	mu      sync.Mutex
 	open    map[flightKey]*flight
@@ -28,8 +29,8 @@ type key struct {
 	kind wire.Type
 }
 
-// A flightKey keeps those who ask after a flush from what was learned before it, and those who want answers checked from those who do not: what goes to
-// servers they share, see exchanges.
+// A flightKey keeps those who ask after a flush from what was learned before it, and those who want answers checked
+// from those who do not: what goes to servers they share, see exchanges.
 type flightKey struct {
 	key
 	unchecked  bool // CD
@@ -52,8 +53,8 @@ const (
 	jostleAge = 200 * time.Millisecond
 )
 
-// join returns the flight for k, started with run when there is none. When there is no room, the oldest flight that had its chance is ended; when
-// all are young, nil is returned.
+// join returns the flight for k, started with run when there is none. When there is no room, the oldest flight that had
+// its chance is ended; when all are young, nil is returned.
 func (f *flights) join(k flightKey, run func(context.Context) *result) *flight {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -83,8 +84,8 @@ func (f *flights) fly(ctx context.Context, started *flight, run func(context.Con
 	started.result = run(ctx)
 }
 
-// growStack makes room on the stack while it is shallow. A resolution needs it, and growing step by step further down, where each step copies all
-// frames so far, was a fourteenth of its time.
+// growStack makes room on the stack while it is shallow. A resolution needs it, and growing step by step further down,
+// where each step copies all frames so far, was a fourteenth of its time.
 //
 //go:noinline
 func growStack() {

@@ -16,7 +16,8 @@ import (
 	"tacit/upstream"
 )
 
-// Who asks after a flush gets nothing that was learned before, even if a resolution was under way; and what it learned is not put back.
+// Who asks after a flush gets nothing that was learned before, even if a resolution was under way; and what it learned
+// is not put back.
 func TestFlushInFlight(t *testing.T) {
 	for name, flush := range map[string]func(s *script){
 		"name":    func(s *script) { s.r.cache.Flush(wire.MustName("www.shop.example.")) },
@@ -42,7 +43,8 @@ func TestFlushInFlight(t *testing.T) {
 	}
 }
 
-// When all places are taken, the oldest resolution that had its chance gives way; while all are young, the new one waits for no place.
+// When all places are taken, the oldest resolution that had its chance gives way; while all are young, the new one
+// waits for no place.
 func TestJostle(t *testing.T) {
 	play(t, func(s *script) {
 		s.Zone("shop.example.", wwwRecord)
@@ -140,8 +142,8 @@ func TestWaitersDoNotShareBytes(t *testing.T) {
 	})
 }
 
-// A failure that comes from where a look-up started, and not from the name, is not remembered of the name: here the servers of y are found
-// by way of z, and a detour by x that leads in a circle says nothing about x.
+// A failure that comes from where a look-up started, and not from the name, is not remembered of the name: here the
+// servers of y are found by way of z, and a detour by x that leads in a circle says nothing about x.
 func TestCircleIsNotBlamedOnTheInnocent(t *testing.T) {
 	for seed := range 20 {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

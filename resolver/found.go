@@ -51,7 +51,8 @@ func (f *found) aliases() int32 {
 	return count
 }
 
-// redirects reports whether f holds a DNAME above name: it stands for everything below it. A CNAME says nothing of the names below.
+// redirects reports whether f holds a DNAME above name: it stands for everything below it. A CNAME says nothing of the
+// names below.
 func (f *found) redirects(name wire.Name) bool {
 	return len(f.sets) > 0 && f.sets[0].set.Type == wire.TypeDNAME && name.Below(f.sets[0].set.Name)
 }
@@ -96,8 +97,8 @@ func (f *found) nearEnd(now time.Time) bool {
 	return f.soa != nil && late(f.soa)
 }
 
-// known returns what the cache knows of a name and type: the answer, an alias, or that there is none. What is fresh goes before what has
-// expired, and of that the newest.
+// known returns what the cache knows of a name and type: the answer, an alias, or that there is none. What is fresh
+// goes before what has expired, and of that the newest.
 func (r *Resolver) known(name wire.Name, kind wire.Type, now time.Time) (found, cache.State) {
 	k := cache.Key{Name: name, Type: kind, Partition: r.routes.partition(name, kind)}
 	var expired found
@@ -195,8 +196,8 @@ func fromEntry(e *cache.Entry, positive outcome) found {
 	return f
 }
 
-// knownToExist reports whether a shortened name need not be asked for, because something is known at it. A denial of the whole name would have been
-// found before.
+// knownToExist reports whether a shortened name need not be asked for, because something is known at it. A denial of
+// the whole name would have been found before.
 func (s *resolution) knownToExist(name wire.Name, c *cut) bool {
 	k := cache.Key{Name: name, Partition: s.partitionFor(c, name, wire.TypeA)}
 	for _, kind := range []wire.Type{wire.TypeA, wire.TypeCNAME} {
@@ -210,8 +211,8 @@ func (s *resolution) knownToExist(name wire.Name, c *cut) bool {
 	return false
 }
 
-// store remembers what a reply says and returns it with the time that the cache grants it. A CNAME synthesised from a DNAME is made
-// anew from it each time.
+// store remembers what a reply says and returns it with the time that the cache grants it. A CNAME synthesised from a
+// DNAME is made anew from it each time.
 func (s *resolution) store(c *cut, j *judgement, kind wire.Type) found {
 	f := found{outcome: j.outcome, target: j.target, cut: c.zone, lease: c.lease, rank: j.rank, proof: j.proof, forged: j.forged}
 	now := s.now()
@@ -244,7 +245,8 @@ func (f *found) expanded() bool {
 	return false
 }
 
-// isExpansion reports whether the signature of a set was made for a wildcard: it counts fewer labels than the owner has (RFC 4034 section 3.1.3).
+// isExpansion reports whether the signature of a set was made for a wildcard: it counts fewer labels than the owner has
+// (RFC 4034 section 3.1.3).
 func isExpansion(set *wire.RRset) bool {
 	sig, _ := set.Sigs.Next()
 	return len(sig) > 3 && int(sig[3]) < set.Name.Labels()
@@ -271,7 +273,8 @@ func (s *resolution) put(c *cut, name wire.Name, kind wire.Type, e *cache.Entry,
 	return s.cache.RRsets.Granted(e, now)
 }
 
-// partitionFor returns the part of the cache that takes what the servers of c say: their own, unless they answer in a forwarder's place.
+// partitionFor returns the part of the cache that takes what the servers of c say: their own, unless they answer in a
+// forwarder's place.
 func (s *resolution) partitionFor(c *cut, name wire.Name, kind wire.Type) uint16 {
 	if s.pastForwarders {
 		return s.routes.partition(name, kind)

@@ -19,7 +19,8 @@ var rootHints string
 // ErrNoHints is returned for root hints that name no server with an address.
 var ErrNoHints = errors.New("no root server with an address")
 
-// maxHintRecords bounds a file that only looks like hints: the real one has 39 records, and one line with $GENERATE stands for 65,535.
+// maxHintRecords bounds a file that only looks like hints: the real one has 39 records, and one line with $GENERATE
+// stands for 65,535.
 const maxHintRecords = 4096
 
 // ParseHints reads root hints in zone-file form (RFC 9609 section 2): NS records of the root and the addresses of the

@@ -9,7 +9,8 @@ import (
 // maxCuts bounds the zone cuts on the way to one name: a name has at most 127 labels, and real ones need five.
 const maxCuts = 32
 
-// iterate finds one name and type from the deepest known cut down (RFC 1034 section 5.3.3), and remembers what it learns on the way.
+// iterate finds one name and type from the deepest known cut down (RFC 1034 section 5.3.3), and remembers what it
+// learns on the way.
 func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type) (found, error) {
 	c, err := s.startingCut(ctx, name, kind)
 	if err != nil {

@@ -36,7 +36,8 @@ var (
 	manyKeys = []testnet.Flaw{testnet.KeyTrap(60, 200)}
 )
 
-// CVE-2023-50387 (KeyTrap) with a CSK, so that it shuts at the keys, and with a ZSK, so that it shuts at the data; CVE-2023-50868 and the like with NSEC3.
+// CVE-2023-50387 (KeyTrap) with a CSK, so that it shuts at the keys, and with a ZSK, so that it shuts at the data;
+// CVE-2023-50868 and the like with NSEC3.
 var traps = map[string]trap{
 	"RSA, at the keys":       {signing: testnet.Signing{Algorithm: dns.RSASHA256}, flaws: everyKey, ask: wide},
 	"RSA, at the keys, 60":   {signing: testnet.Signing{Algorithm: dns.RSASHA256}, flaws: manyKeys, ask: wide, shuts: true},
@@ -203,7 +204,8 @@ func trustOf(t failer, w *testnet.World, r *Resolver) {
 	r.validator = dnssec.New(dnssec.Options{Anchors: anchors})
 }
 
-// Answers that are known never wait for a signature to be checked. Beside: twice as many as there are processors walk into the trap all the time.
+// Answers that are known never wait for a signature to be checked. Beside: twice as many as there are processors walk
+// into the trap all the time.
 func BenchmarkRecallDuringTrap(b *testing.B) {
 	for _, beside := range []int{0, 4} {
 		b.Run(fmt.Sprint(beside, " beside"), func(b *testing.B) {

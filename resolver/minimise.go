@@ -2,15 +2,15 @@ package resolver
 
 import "tacit/internal/wire"
 
-// Steps of minimisation (RFC 9156 section 2.3): so many shortened questions at most, the first of them one label longer each, the rest
-// sharing out what is left.
+// Steps of minimisation (RFC 9156 section 2.3): so many shortened questions at most, the first of them one label longer
+// each, the rest sharing out what is left.
 const (
 	maxMinimiseCount = 10
 	minimiseOneLabel = 4
 )
 
-// A minimiser decides how much of a name the next server is shown (RFC 9156). Shortened names are asked with type A, which hides
-// the type and upsets the fewest servers (section 2.1).
+// A minimiser decides how much of a name the next server is shown (RFC 9156). Shortened names are asked with type A,
+// which hides the type and upsets the fewest servers (section 2.1).
 type minimiser struct {
 	mode  Minimisation
 	name  wire.Name
@@ -47,8 +47,8 @@ func (m *minimiser) exists(shown wire.Name) {
 	m.known = shown.Labels()
 }
 
-// relax answers a failure on a shortened name: first by another type, which shows no more than before, then by showing the whole name
-// from now on.
+// relax answers a failure on a shortened name: first by another type, which shows no more than before, then by showing
+// the whole name from now on.
 func (m *minimiser) relax() {
 	if m.asNS {
 		m.giveUp()

@@ -16,7 +16,8 @@ import (
 
 func with(m Minimisation) func(*Options) { return func(o *Options) { o.Minimise = m } }
 
-// RFC 9156 section 2.3 gives the steps of a name of 18 labels, with MAX_MINIMISE_COUNT 10 and MINIMISE_ONE_LAB 4: 1, 1, 1, 1, 2, 2, 2, 2, 3, 3.
+// RFC 9156 section 2.3 gives the steps of a name of 18 labels, with MAX_MINIMISE_COUNT 10 and MINIMISE_ONE_LAB 4: 1, 1,
+// 1, 1, 2, 2, 2, 2, 3, 3.
 func TestMinimiserSharesOutTheLabels(t *testing.T) {
 	cases := []struct {
 		labels int
@@ -117,8 +118,8 @@ func TestKnownNamesAreNotAskedFor(t *testing.T) {
 	})
 }
 
-// That something is known at a name tells nothing of the zone cuts above it: when a delegation has gone and the address at its apex has not, the
-// parent is not to see more than one label for it.
+// That something is known at a name tells nothing of the zone cuts above it: when a delegation has gone and the address
+// at its apex has not, the parent is not to see more than one label for it.
 func TestKnownNamesBelowALostCutAreAskedFor(t *testing.T) {
 	play(t, func(s *script) {
 		s.Zone("shop.example.", "@ A 203.0.113.79\nwww A 203.0.113.80")
@@ -169,8 +170,8 @@ func TestServerThatFailsOnShortenedNames(t *testing.T) {
 	}
 }
 
-// RFC 8020 section 2: nothing exists below a name that does not; a server that says so of an empty non-terminal is wrong, and relaxed
-// takes it into account, also for the next name.
+// RFC 8020 section 2: nothing exists below a name that does not; a server that says so of an empty non-terminal is
+// wrong, and relaxed takes it into account, also for the next name.
 func TestServerThatDeniesEmptyNonTerminals(t *testing.T) {
 	for mode, want := range map[Minimisation][2]string{
 		Strict:  {"NXDOMAIN", "NXDOMAIN"},

@@ -43,8 +43,8 @@ func brokenTLD(s *script) *dnssec.NegativeAnchors {
 	return negative
 }
 
-// 5 May 2026: a TLD published signatures that do not verify. What had been secure is given although it has expired, with EDE 3 and what is wrong; what
-// was never seen fails with EDE 6, not 22, as the servers can be reached.
+// 5 May 2026: a TLD published signatures that do not verify. What had been secure is given although it has expired,
+// with EDE 3 and what is wrong; what was never seen fails with EDE 6, not 22, as the servers can be reached.
 func TestTLDPublishesBadSignatures(t *testing.T) {
 	play(t, func(s *script) {
 		brokenTLD(s)
@@ -80,7 +80,8 @@ func hasCodes(m *dns.Msg, wanted ...string) bool {
 	return true
 }
 
-// RFC 7646: a negative trust anchor ends the outage at once, for what was found to be bogus a moment ago, too; when it is taken away, all is as before.
+// RFC 7646: a negative trust anchor ends the outage at once, for what was found to be bogus a moment ago, too; when it
+// is taken away, all is as before.
 func TestNegativeAnchorEndsAnOutage(t *testing.T) {
 	play(t, func(s *script) {
 		negative := brokenTLD(s)

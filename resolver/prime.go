@@ -8,8 +8,8 @@ import (
 	"tacit/internal/wire"
 )
 
-// prime asks the servers of the hints for the root's own servers (RFC 9609 section 3). The answer's lease is its NS TTL; the hints
-// are only ever used to get it.
+// prime asks the servers of the hints for the root's own servers (RFC 9609 section 3). The answer's lease is its NS
+// TTL; the hints are only ever used to get it.
 func (s *resolution) prime(ctx context.Context) (cut, error) {
 	hints := cut{zone: wire.Root}
 	for _, h := range s.hints {
@@ -36,7 +36,8 @@ func (s *resolution) prime(ctx context.Context) (cut, error) {
 	return cut{zone: wire.Root, servers: root.Servers}, nil
 }
 
-// rootServers joins the names of the answer with the addresses that came with it; a server that came without keeps those of its hint.
+// rootServers joins the names of the answer with the addresses that came with it; a server that came without keeps
+// those of its hint.
 func (s *resolution) rootServers(ns *wire.RRset, j *judgement) []cache.NameServer {
 	var servers []cache.NameServer
 	for data := ns.Data; len(data) > 0; {

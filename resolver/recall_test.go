@@ -17,8 +17,8 @@ import (
 	"tacit/upstream"
 )
 
-// For any question, Recall gives what Resolve gives without the cache of finished answers, or nothing. Failures are left out: they depend on
-// when a server was asked last.
+// For any question, Recall gives what Resolve gives without the cache of finished answers, or nothing. Failures are
+// left out: they depend on when a server was asked last.
 func TestRecallEqualsResolve(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		recalled := 0

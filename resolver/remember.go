@@ -11,7 +11,8 @@ import (
 // staleAfter is how long a client waits for a fresh answer when there is a stale one (RFC 8767 section 5).
 const staleAfter = 1800 * time.Millisecond
 
-// remember answers from what is known, without asking anybody. Near the end of its life, what is asked for again is refreshed meanwhile.
+// remember answers from what is known, without asking anybody. Near the end of its life, what is asked for again is
+// refreshed meanwhile.
 func (r *Resolver) remember(q wire.Question, now time.Time) (wire.Answer, bool) {
 	generation := r.cache.Generation()
 	res, due, complete := r.recollect(q, now, cache.Fresh)
@@ -32,8 +33,8 @@ func (r *Resolver) remember(q wire.Question, now time.Time) (wire.Answer, bool) 
 	return a, true
 }
 
-// recollect puts an answer together from the cache, from alias to alias, of entries that are at least as good as worst. It is
-// complete when it reaches an end, which may be a recent failure.
+// recollect puts an answer together from the cache, from alias to alias, of entries that are at least as good as worst.
+// It is complete when it reaches an end, which may be a recent failure.
 func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) (res *result, due, complete bool) {
 	res = &result{}
 	name := q.Name
@@ -56,7 +57,8 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 	return nil, false, false
 }
 
-// knownFor returns what is known of name that may answer q: to whoever wants answers checked, nothing that was not, but what follows from validated denials.
+// knownFor returns what is known of name that may answer q: to whoever wants answers checked, nothing that was not, but
+// what follows from validated denials.
 func (r *Resolver) knownFor(q wire.Question, name wire.Name, now time.Time) (found, cache.State) {
 	f, state := r.known(name, q.Type, now)
 	if !r.mustJudge(q) {

@@ -44,7 +44,8 @@ func (r *Resolver) newResolution(q wire.Question, report tracer) *resolution {
 	}
 }
 
-// follow resolves name and kind, from alias to alias (RFC 1034 section 5.2.2). Each name is asked in its own zone, whoever named it.
+// follow resolves name and kind, from alias to alias (RFC 1034 section 5.2.2). Each name is asked in its own zone,
+// whoever named it.
 func (s *resolution) follow(ctx context.Context, name wire.Name, kind wire.Type) *result {
 	res := s.chase(ctx, name, kind)
 	if ofQuestion(res.err) {
@@ -138,8 +139,8 @@ func (s *resolution) mayIterateInstead(name wire.Name) bool {
 // maxDepth bounds how deep look-ups of name servers may lead to look-ups of name servers.
 const maxDepth = 7
 
-// lookUpServer finds the addresses of a name server, on behalf of a question about another name. Aliases are not followed: a server's
-// name must not be one (RFC 2181 section 10.3).
+// lookUpServer finds the addresses of a name server, on behalf of a question about another name. Aliases are not
+// followed: a server's name must not be one (RFC 2181 section 10.3).
 func (s *resolution) lookUpServer(ctx context.Context, name wire.Name) ([]netip.Addr, error) {
 	switch {
 	case s.looking[name]:

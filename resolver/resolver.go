@@ -83,14 +83,14 @@ func (noRules) Answer(wire.Question, time.Time) (wire.Answer, bool) { return wir
 // Close ends the resolutions in progress and waits for them.
 func (r *Resolver) Close() { r.flights.close() }
 
-// Recall returns the finished answer to q from memory, written to dst. It neither blocks nor allocates, and for any query it gives
-// what Resolve would give, or nothing.
+// Recall returns the finished answer to q from memory, written to dst. It neither blocks nor allocates, and for any
+// query it gives what Resolve would give, or nothing.
 func (r *Resolver) Recall(dst []byte, q *wire.Query, now time.Time) (wire.Answer, bool) {
 	return r.cache.Packets.Get(dst, q, now)
 }
 
-// Resolve answers q. The lines are the order in which the sources are asked. It returns when there is an answer, a failure, or
-// the end of ctx; a resolution that it started goes on for those who ask next.
+// Resolve answers q. The lines are the order in which the sources are asked. It returns when there is an answer, a
+// failure, or the end of ctx; a resolution that it started goes on for those who ask next.
 func (r *Resolver) Resolve(ctx context.Context, q wire.Question) wire.Answer {
 	now := r.now()
 	if a, ok := r.rules.Answer(q, now); ok {
@@ -111,8 +111,8 @@ var refusal = &result{
 	errs:  []wire.ExtendedError{{Code: wire.EDENotAuthoritative, Text: "recursion was not asked for"}},
 }
 
-// await starts the resolution of q, or joins it, and waits: for the result; for so long that a stale answer is better than none; or until the
-// client has to have an answer.
+// await starts the resolution of q, or joins it, and waits: for the result; for so long that a stale answer is better
+// than none; or until the client has to have an answer.
 func (r *Resolver) await(ctx context.Context, q wire.Question) wire.Answer {
 	f := r.start(q, false)
 	if f == nil {

@@ -13,7 +13,8 @@ import (
 	"tacit/upstream"
 )
 
-// bench is a resolver in front of an internet in memory whose packets take no time to speak of. It waits for them on the real clock.
+// bench is a resolver in front of an internet in memory whose packets take no time to speak of. It waits for them on
+// the real clock.
 func bench(b *testing.B, packetsOff bool) (*testnet.World, *Resolver) {
 	b.Helper()
 	w := testnet.New(testnet.Options{Seed: 1, Latency: time.Microsecond})

@@ -8,8 +8,8 @@ import (
 // Routes are the cuts that the configuration names: stub and forward zones.
 type routes map[wire.Name]cut
 
-// newRoutes gives each zone a partition of the cache, so that what its servers say of other zones is believed of their own only
-// (MaginotDNS, CVE-2021-25220), and no public denial hides it.
+// newRoutes gives each zone a partition of the cache, so that what its servers say of other zones is believed of their
+// own only (MaginotDNS, CVE-2021-25220), and no public denial hides it.
 func newRoutes(o *Options) routes {
 	r := routes{}
 	for i, stub := range o.Stubs {

@@ -25,8 +25,8 @@ type script struct {
 	r *Resolver
 }
 
-// play runs a script twice, with and without the cache of finished answers: what a client gets must not depend on it. Options may
-// change the resolver's before it starts.
+// play runs a script twice, with and without the cache of finished answers: what a client gets must not depend on it.
+// Options may change the resolver's before it starts.
 func play(t *testing.T, run func(s *script), options ...func(*Options)) {
 	t.Helper()
 	for name, off := range map[string]bool{"packets": false, "no packets": true} {

@@ -8,8 +8,8 @@ import (
 	"tacit/internal/wire"
 )
 
-// FuzzScrub feeds replies that unpack to scrub and classify: whatever a server sends, nothing outside its zone is kept, the answer starts
-// at the question and goes from alias to alias, and a referral leads down.
+// FuzzScrub feeds replies that unpack to scrub and classify: whatever a server sends, nothing outside its zone is kept,
+// the answer starts at the question and goes from alias to alias, and a referral leads down.
 func FuzzScrub(f *testing.F) {
 	for _, c := range classifications {
 		m := message(f, c.message)

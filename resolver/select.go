@@ -47,12 +47,12 @@ const (
 	never                       // has had its tries
 )
 
-// exploreOneIn is how often a server is chosen at random instead of by its round-trip time, so that a slow memory does not become a
-// verdict.
+// exploreOneIn is how often a server is chosen at random instead of by its round-trip time, so that a slow memory does
+// not become a verdict.
 const exploreOneIn = 20
 
-// unknownRTT bounds the random round-trip time that a server is credited with before it has been asked: new servers get their chance
-// beside known ones, in no fixed order.
+// unknownRTT bounds the random round-trip time that a server is credited with before it has been asked: new servers get
+// their chance beside known ones, in no fixed order.
 const unknownRTT = 150 * time.Millisecond
 
 // pick returns the best candidate and its preference, nil when all have had their tries.
@@ -146,7 +146,8 @@ func (s *selection) has(server upstream.Server) bool {
 	return slices.ContainsFunc(s.candidates, func(c candidate) bool { return c.server == server })
 }
 
-// candidateAt returns the candidate that was asked. A question that another resolution had on its way may have gone to one that is none here.
+// candidateAt returns the candidate that was asked. A question that another resolution had on its way may have gone to
+// one that is none here.
 func (s *selection) candidateAt(server upstream.Server) *candidate {
 	for i := range s.candidates {
 		if s.candidates[i].server == server {
@@ -156,8 +157,8 @@ func (s *selection) candidateAt(server upstream.Server) *candidate {
 	return &candidate{name: s.zone, server: server}
 }
 
-// otherWait bounds the wait for one server while there is another that nothing speaks against. A server that is asked to see whether it
-// is still dead, or slow beyond reason, must not cost the client its answer.
+// otherWait bounds the wait for one server while there is another that nothing speaks against. A server that is asked
+// to see whether it is still dead, or slow beyond reason, must not cost the client its answer.
 const otherWait = 800 * time.Millisecond
 
 // patience returns the context for asking c.
@@ -171,8 +172,8 @@ func (s *selection) patience(ctx context.Context, r *resolution, c *candidate) (
 	return context.WithCancel(ctx)
 }
 
-// fallBack adds, once, the glue that the parents of the servers' own zones hold for them: where the child publishes an address that does not
-// answer, the parent's may. It reports whether there is any that was not tried.
+// fallBack adds, once, the glue that the parents of the servers' own zones hold for them: where the child publishes an
+// address that does not answer, the parent's may. It reports whether there is any that was not tried.
 func (s *selection) fallBack(r *resolution) bool {
 	if s.fellBack {
 		return false

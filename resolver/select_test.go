@@ -127,8 +127,8 @@ func TestPickLeavesNothingUntried(t *testing.T) {
 	}
 }
 
-// Questions that are shared must not share the blame: a good server does not become lame because the reply that a resolution waited for came
-// from the lame one beside it.
+// Questions that are shared must not share the blame: a good server does not become lame because the reply that a
+// resolution waited for came from the lame one beside it.
 func TestBlameStaysWithTheServerThatWasAsked(t *testing.T) {
 	for seed := range 10 {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

@@ -23,7 +23,8 @@ func expired(s *script, then testnet.Behaviour) *testnet.Server {
 	return server
 }
 
-// RFC 8767 section 5: the client response timer is 1.8 s; section 4: the TTL of stale data is 30 s; RFC 8914 sections 4.4 and 4.20: EDE 3 and 19.
+// RFC 8767 section 5: the client response timer is 1.8 s; section 4: the TTL of stale data is 30 s; RFC 8914 sections
+// 4.4 and 4.20: EDE 3 and 19.
 func TestServeStale(t *testing.T) {
 	for _, c := range []struct{ name, kind, answer, code string }{
 		{"www.shop.example.", "A", wwwAnswer, "3 "},
@@ -80,8 +81,8 @@ func TestNoStaleWhenSwitchedOff(t *testing.T) {
 	}, func(o *Options) { o.NoStale = true })
 }
 
-// RFC 8767 section 4: stale data is for when refreshing fails; a fresh answer, and be it that there is nothing, goes before, and costs nothing
-// the second time.
+// RFC 8767 section 4: stale data is for when refreshing fails; a fresh answer, and be it that there is nothing, goes
+// before, and costs nothing the second time.
 func TestNothingStaleOverFreshAnswers(t *testing.T) {
 	for _, c := range []struct {
 		name   string

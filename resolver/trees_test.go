@@ -49,8 +49,9 @@ func (e expectation) String() string {
 	return dns.RcodeToString[e.rcode] + map[bool]string{true: " secure", false: " insecure"}[e.secure]
 }
 
-// Zone cuts come from proofs: whatever servers hold whichever zones, however they are signed, and wherever aliases lead, nothing is falsely bogus,
-// and nothing is more or less secure than its chain of trust makes it (RFC 4035 section 5).
+// Zone cuts come from proofs: whatever servers hold whichever zones, however they are signed, and wherever aliases
+// lead, nothing is falsely bogus, and nothing is more or less secure than its chain of trust makes it (RFC 4035 section
+// 5).
 func TestRandomTrees(t *testing.T) {
 	count := uint64(1000)
 	if testing.Short() {
@@ -301,7 +302,8 @@ func (z *branch) holds(labels, kind string) bool {
 	}
 }
 
-// noName is the RCODE of names that do not exist: with compact denial they have no data (RFC 9824 section 2), unless nobody asked for proofs.
+// noName is the RCODE of names that do not exist: with compact denial they have no data (RFC 9824 section 2), unless
+// nobody asked for proofs.
 func (z *branch) noName() int {
 	if z.brief {
 		return dns.RcodeSuccess

@@ -20,8 +20,8 @@ const (
 // bogusTTL bounds how long data are kept that were found to be bogus, for those who do not want them checked.
 const bogusTTL = 60 * time.Second
 
-// judged makes sure that f, found of a name, can be believed by whoever wants answers checked. The addresses of name servers are used without:
-// a lie there costs the answer, which is judged itself.
+// judged makes sure that f, found of a name, can be believed by whoever wants answers checked. The addresses of name
+// servers are used without: a lie there costs the answer, which is judged itself.
 func (s *resolution) judged(ctx context.Context, name wire.Name, kind wire.Type, f *found) error {
 	if !s.checking || s.depth > 0 || f.status > wire.Bogus {
 		return nil
@@ -65,8 +65,8 @@ func (s *resolution) weigh(ctx context.Context, name wire.Name, kind wire.Type, 
 	return nil
 }
 
-// noVerdict is the error of a judgement that did not come to an end. That time was up, or the resolution had to give way, says nothing of the name; that
-// too many signatures did not verify is a verdict, for the reason known before.
+// noVerdict is the error of a judgement that did not come to an end. That time was up, or the resolution had to give
+// way, says nothing of the name; that too many signatures did not verify is a verdict, for the reason known before.
 func (s *resolution) noVerdict(err error, before wire.ExtendedError) error {
 	exceeded, ok := errors.AsType[*work.Exceeded](err)
 	switch {
@@ -107,7 +107,8 @@ func (s *resolution) judgeParts(ctx context.Context, kind wire.Type, f *found) e
 	aliases := *f
 	err := s.judgeDenial(ctx, kind, f)
 	if err == nil && f.status == wire.Bogus && aliases.status > wire.Bogus && len(f.sets) > 0 {
-		// Servers that follow aliases themselves send half a proof at times (NSD 4.6 behind a DNAME). The target is asked for by itself then.
+		// Servers that follow aliases themselves send half a proof at times (NSD 4.6 behind a DNAME). The target is
+		// asked for by itself then.
 		aliases.outcome, aliases.soa = alias, nil
 		if !aliases.expanded() {
 			aliases.proof = nil
@@ -187,8 +188,9 @@ func (t *timed) lifetime(now time.Time) uint32 {
 	return uint32(left / time.Second)
 }
 
-// Reconsider forgets what was concluded at and below zone, because a trust anchor or a negative one has come or gone there: what is secure, insecure or
-// bogus, what failed, and the zone cuts. Resolutions in progress leave nothing behind.
+// Reconsider forgets what was concluded at and below zone, because a trust anchor or a negative one has come or gone
+// there: what is secure, insecure or bogus, what failed, and the zone cuts. Resolutions in progress leave nothing
+// behind.
 func (r *Resolver) Reconsider(zone wire.Name) {
 	if r.validator != nil {
 		r.validator.Forget(func(name wire.Name) bool { return name.Within(zone) })
@@ -196,8 +198,8 @@ func (r *Resolver) Reconsider(zone wire.Name) {
 	r.cache.FlushSubtree(zone)
 }
 
-// AskKeys asks the servers of zone for its DNSKEY RRset, past what is remembered: whoever follows trust anchors must not miss a change (RFC 5011
-// section 2.3).
+// AskKeys asks the servers of zone for its DNSKEY RRset, past what is remembered: whoever follows trust anchors must
+// not miss a change (RFC 5011 section 2.3).
 func (r *Resolver) AskKeys(ctx context.Context, zone wire.Name) (wire.RRset, bool) {
 	ctx, cancel := context.WithTimeout(ctx, resolutionTime)
 	defer cancel()
@@ -209,8 +211,8 @@ func (r *Resolver) AskKeys(ctx context.Context, zone wire.Name) (wire.RRset, boo
 	return f.sets[len(f.sets)-1].set, true
 }
 
-// Fetch implements dnssec.Fetcher: what is known, judged or not, or else what the zone's servers say. What one resolution has fetched it
-// does not fetch again, whatever its TTL.
+// Fetch implements dnssec.Fetcher: what is known, judged or not, or else what the zone's servers say. What one
+// resolution has fetched it does not fetch again, whatever its TTL.
 func (s *resolution) Fetch(ctx context.Context, _ *work.Budget, name wire.Name, t wire.Type) (dnssec.Reply, error) {
 	k := key{name: name, kind: t}
 	if r, ok := s.fetched[k]; ok {
@@ -254,7 +256,8 @@ func (f *found) reply(now time.Time) dnssec.Reply {
 	return r
 }
 
-// Refetch implements dnssec.Fetcher: the server that gave what cannot be believed is the last to be asked again in this resolution.
+// Refetch implements dnssec.Fetcher: the server that gave what cannot be believed is the last to be asked again in this
+// resolution.
 func (s *resolution) Refetch(name wire.Name, t wire.Type) bool {
 	k := key{name: name, kind: t}
 	if s.refetches == maxRefetches || s.refetched[k] == maxRefetchesOf {

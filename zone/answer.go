@@ -8,9 +8,9 @@ import (
 	"tacit/internal/wire"
 )
 
-// Answer says what a root server would say to a question with the DO bit: an answer, a referral with its glue and DS RRset or the proof
-// that there is none, or a denial with its proof (RFC 1034 section 4.3.2, RFC 4035 section 3.1). The message is the caller's; it
-// is to be believed no more than one from the network.
+// Answer says what a root server would say to a question with the DO bit: an answer, a referral with its glue and DS
+// RRset or the proof that there is none, or a denial with its proof (RFC 1034 section 4.3.2, RFC 4035 section 3.1). The
+// message is the caller's; it is to be believed no more than one from the network.
 func (c *Copy) Answer(name wire.Name, t wire.Type) *dns.Msg {
 	r := reply{copy: c, msg: new(dns.Msg)}
 	r.msg.Response = true
@@ -32,8 +32,8 @@ func (c *Copy) Answer(name wire.Name, t wire.Type) *dns.Msg {
 	return r.msg
 }
 
-// delegation returns the NS RRset of the zone cut at or above name, nil when name belongs to the root zone itself. A DS belongs to
-// the zone above the cut (RFC 4035 section 3.1.4.1).
+// delegation returns the NS RRset of the zone cut at or above name, nil when name belongs to the root zone itself. A DS
+// belongs to the zone above the cut (RFC 4035 section 3.1.4.1).
 func (c *Copy) delegation(name wire.Name, t wire.Type) *wire.RRset {
 	for labels := 1; labels <= name.Labels(); labels++ {
 		at := name.Suffix(labels)
@@ -106,7 +106,8 @@ func (r *reply) deny(names ...wire.Name) {
 	}
 }
 
-// addGlue adds all addresses of the servers that the zone has: those below their own cut and below others (RFC 9471 section 2).
+// addGlue adds all addresses of the servers that the zone has: those below their own cut and below others (RFC 9471
+// section 2).
 func (r *reply) addGlue(ns *wire.RRset) {
 	for data := ns.Data; len(data) > 0; {
 		var rdata []byte

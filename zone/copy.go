@@ -189,7 +189,8 @@ func (c *Copy) set(name wire.Name, t wire.Type) *wire.RRset {
 	return nil
 }
 
-// exists reports whether name has records or lies above a name that has (RFC 4592 section 2.2.2): what lies below it stands right behind it.
+// exists reports whether name has records or lies above a name that has (RFC 4592 section 2.2.2): what lies below it
+// stands right behind it.
 func (c *Copy) exists(name wire.Name) bool {
 	i := c.find(name)
 	return i < len(c.sets) && c.sets[i].Name.Within(name)

@@ -16,8 +16,8 @@ type record struct {
 	rdata []byte
 }
 
-// A reader reads the answer section of a message. It knows only as much of the types as compression makes it know: a type that is new
-// is octets like any other (RFC 3597 section 3), so that the zone goes on when the registry does.
+// A reader reads the answer section of a message. It knows only as much of the types as compression makes it know: a
+// type that is new is octets like any other (RFC 3597 section 3), so that the zone goes on when the registry does.
 type reader struct {
 	msg  []byte
 	off  int
@@ -114,8 +114,8 @@ func (r *reader) rdata(kind wire.Type, start, end int) ([]byte, bool) {
 	return r.buf, true
 }
 
-// expand appends the name at off, without compression, and returns where it ends in msg. Each pointer leads further back than the one before
-// and a name has at most 255 octets, so it ends.
+// expand appends the name at off, without compression, and returns where it ends in msg. Each pointer leads further
+// back than the one before and a name has at most 255 octets, so it ends.
 func expand(dst, msg []byte, off int) (name []byte, end int, ok bool) {
 	start, limit := len(dst), off
 	for off < len(msg) {

@@ -18,8 +18,8 @@ import (
 	"tacit/internal/wire"
 )
 
-// A Root keeps a copy of the root zone (RFC 8806). It begins to fetch one when it is made: what that shows is that a resolver
-// has started, while each question asked without a copy shows a top-level domain. Nobody ever waits for it.
+// A Root keeps a copy of the root zone (RFC 8806). It begins to fetch one when it is made: what that shows is that a
+// resolver has started, while each question asked without a copy shows a top-level domain. Nobody ever waits for it.
 type Root struct {
 	options RootOptions
 	current atomic.Pointer[kept]
@@ -152,7 +152,8 @@ func (r *Root) Stats() RootStats {
 	return s
 }
 
-// run makes rounds until it is stopped, at the times that the SOA record of the copy gives or, while they fail, further and further apart.
+// run makes rounds until it is stopped, at the times that the SOA record of the copy gives or, while they fail, further
+// and further apart.
 func (r *Root) run(ctx context.Context) {
 	defer close(r.done)
 	failures := 0
@@ -295,7 +296,8 @@ func (r *Root) judge(ctx context.Context, have, fetched *Copy) error {
 	return nil
 }
 
-// keep takes a copy into use, or goes on using it. A server's word that it is the latest is not signed, but it moves no signature's end.
+// keep takes a copy into use, or goes on using it. A server's word that it is the latest is not signed, but it moves no
+// signature's end.
 func (r *Root) keep(c *Copy) {
 	now := r.options.Now()
 	until := now.Add(c.timers.expire)

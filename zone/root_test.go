@@ -199,7 +199,8 @@ func TestRootPausesWhenAllRefuse(t *testing.T) {
 	}, refusing, refusing)
 }
 
-// The outage of a public resolver in October 2023, replayed in two halves. A type that was new stopped its parser: here it is octets.
+// The outage of a public resolver in October 2023, replayed in two halves. A type that was new stopped its parser: here
+// it is octets.
 func TestRootOutlivesANewType(t *testing.T) {
 	onStage(t, version{serial: "1"}, func(s *stage) {
 		s.checkCopy(1)
@@ -213,7 +214,8 @@ func TestRootOutlivesANewType(t *testing.T) {
 	}, honest)
 }
 
-// The old copy was served until the signatures in it had ended, and beyond: here it is dropped before, and the resolver asks the root servers.
+// The old copy was served until the signatures in it had ended, and beyond: here it is dropped before, and the resolver
+// asks the root servers.
 func TestRootDropsTheCopyBeforeItsSignaturesEnd(t *testing.T) {
 	onStage(t, version{serial: "1", ends: 3 * day}, func(s *stage) {
 		s.primaries[0].set(makeRoot(version{serial: "2", noDigest: true}), honest) // and no server has a good one from now on

@@ -13,7 +13,8 @@ import (
 	"tacit/internal/wire"
 )
 
-// A session is one connection to a server, over which the serial is asked for and the zone transferred (RFC 5936 section 4.1).
+// A session is one connection to a server, over which the serial is asked for and the zone transferred (RFC 5936
+// section 4.1).
 type session struct {
 	conn net.Conn
 	in   *bufio.Reader

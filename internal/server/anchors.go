@@ -18,7 +18,8 @@ import (
 	"tacit/internal/work"
 )
 
-// An anchorKeeper has the trust anchors of a configuration, tells the log what becomes of them, and keeps their state in a file.
+// An anchorKeeper has the trust anchors of a configuration, tells the log what becomes of them, and keeps their state
+// in a file.
 type anchorKeeper struct {
 	*dnssec.Anchors
 	path string // empty: in memory only
@@ -29,7 +30,8 @@ type anchorKeeper struct {
 	failed  bool       // the last time
 }
 
-// newAnchorKeeper reads the state from the file, or where there is none, takes that of the keeper before it, which may be nil.
+// newAnchorKeeper reads the state from the file, or where there is none, takes that of the keeper before it, which may
+// be nil.
 func newAnchorKeeper(c *config.Config, log *slog.Logger, before *anchorKeeper) *anchorKeeper {
 	k := &anchorKeeper{path: anchorPath(c), log: log}
 	state, err := k.read()

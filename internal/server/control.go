@@ -128,8 +128,8 @@ func (o operator) Reload(ctx context.Context) error {
 	return err
 }
 
-// exceptions are the zones that were excepted from validation at run time, and whose end is still to come: what was concluded
-// without validation ends with the exception.
+// exceptions are the zones that were excepted from validation at run time, and whose end is still to come: what was
+// concluded without validation ends with the exception.
 type exceptions struct {
 	mu    sync.Mutex
 	zones map[wire.Name]bool
@@ -174,8 +174,8 @@ func (s *Server) followExceptions() {
 	}
 }
 
-// endExceptions forgets what was concluded in the zones whose exception has ended. It returns how long to wait for the next, if
-// there are any.
+// endExceptions forgets what was concluded in the zones whose exception has ended. It returns how long to wait for the
+// next, if there are any.
 func (s *Server) endExceptions() (wait time.Duration, more bool) {
 	s.exceptions.mu.Lock()
 	defer s.exceptions.mu.Unlock()

@@ -117,7 +117,8 @@ func Check(c *config.Config) error {
 
 var errVainAnchor = errors.New("dnssec.trust_anchors: a digest is not as long as its type asks for: no key can match it")
 
-// CheckAnchors finds trust anchors that will make all of their zone bogus: tacit serves with them, and withholds its answers.
+// CheckAnchors finds trust anchors that will make all of their zone bogus: tacit serves with them, and withholds its
+// answers.
 func CheckAnchors(c *config.Config) error {
 	for _, t := range c.DNSSEC.TrustAnchors {
 		if t.IsVain() {
@@ -143,8 +144,8 @@ func readHints(path string) ([]resolver.Hint, error) {
 	return hints, nil
 }
 
-// ownNames are the names that are the operator's, although they have a special use elsewhere: zones served, and below a root of one's own that which
-// is reserved for testing (RFC 6761 section 6.2 lets users do with it as they please).
+// ownNames are the names that are the operator's, although they have a special use elsewhere: zones served, and below a
+// root of one's own that which is reserved for testing (RFC 6761 section 6.2 lets users do with it as they please).
 func ownNames(c *config.Config) []wire.Name {
 	names := servedZones(c)
 	if c.Recursion.RootHints != "" {

@@ -14,8 +14,8 @@ import (
 	"tacit/zone"
 )
 
-// newRootCopy starts to keep a copy of the root zone, nil where none is of use: what cannot be verified is not kept, test networks have
-// roots of their own, and who forwards everything asks no root server.
+// newRootCopy starts to keep a copy of the root zone, nil where none is of use: what cannot be verified is not kept,
+// test networks have roots of their own, and who forwards everything asks no root server.
 func newRootCopy(c *config.Config, env Env, v *validation) *zone.Root {
 	if !c.Recursion.LocalRoot || v == nil || c.Recursion.RootHints != "" || slices.ContainsFunc(servedZones(c), wire.Name.IsRoot) {
 		return nil

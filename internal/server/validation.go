@@ -21,7 +21,8 @@ type validation struct {
 	validator *dnssec.Validator
 }
 
-// newValidation returns nil when nothing is to be validated. What before, which may be nil, has learned of trust anchors goes on.
+// newValidation returns nil when nothing is to be validated. What before, which may be nil, has learned of trust
+// anchors goes on.
 func newValidation(c *config.Config, env Env, before *validation) *validation {
 	if !c.DNSSEC.Validate {
 		return nil
@@ -62,8 +63,8 @@ func (v *validation) observe(now time.Time, _ *work.Budget, set *wire.RRset) boo
 	return v.keeper.Observe(now, work.New(work.DefaultLimits), set)
 }
 
-// unsignedZones are the stub and forward zones at special-use names. The public name space proves that there is nothing at them, and
-// the operator has said otherwise.
+// unsignedZones are the stub and forward zones at special-use names. The public name space proves that there is nothing
+// at them, and the operator has said otherwise.
 func unsignedZones(c *config.Config) []wire.Name {
 	special := policy.NewSpecialUse(nil)
 	var zones []wire.Name

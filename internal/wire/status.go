@@ -1,7 +1,7 @@
 package wire
 
-// A Status is what validation says of an RRset (RFC 4033 section 5). The statuses are ordered by how much they let one believe: that
-// of an answer is the least of its RRsets'.
+// A Status is what validation says of an RRset (RFC 4033 section 5). The statuses are ordered by how much they let one
+// believe: that of an answer is the least of its RRsets'.
 type Status uint8
 
 // Statuses.

@@ -62,8 +62,8 @@ type Exceeded struct{ Kind Kind }
 
 func (e *Exceeded) Error() string { return "limit of " + e.Kind.String() + " reached" }
 
-// Spend takes n of kind k off the budget. It refuses with *Exceeded, and spends nothing, when less than n is left. A nil Budget
-// refuses everything: work without a ledger is a mistake.
+// Spend takes n of kind k off the budget. It refuses with *Exceeded, and spends nothing, when less than n is left. A
+// nil Budget refuses everything: work without a ledger is a mistake.
 func (b *Budget) Spend(k Kind, n int32) error {
 	if b == nil || n < 0 {
 		return &Exceeded{k}
