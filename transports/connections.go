@@ -1,6 +1,7 @@
 package transports
 
 import (
+	"hash/maphash"
 	"net/netip"
 	"sync"
 	"time"
@@ -11,26 +12,29 @@ import (
 type connections struct {
 	front *front
 
-	mu         sync.Mutex
-	open       map[*stream]netip.Addr
-	perAddress map[netip.Addr]int
+	mu   sync.Mutex
+	open map[*stream]bool
+	// perAddress counts under a keyed hash: a map that grows leaves its old keys behind in memory.
+	perAddress map[uint64]int
+	seed       maphash.Seed
 }
 
 func newConnections(f *front) *connections {
-	return &connections{front: f, open: map[*stream]netip.Addr{}, perAddress: map[netip.Addr]int{}}
+	return &connections{front: f, open: map[*stream]bool{}, perAddress: map[uint64]int{}, seed: maphash.MakeSeed()}
 }
 
 func (c *connections) add(s *stream) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	holder := maphash.Comparable(c.seed, s.addr)
 	switch {
-	case c.perAddress[s.addr] >= c.front.limits.ConnectionsPerAddress:
+	case c.perAddress[holder] >= c.front.limits.ConnectionsPerAddress:
 		c.evict(c.idlest(s.addr))
 	case len(c.open) >= c.front.limits.Connections:
 		c.evict(c.idlest(netip.Addr{}))
 	}
-	c.open[s] = s.addr
-	c.perAddress[s.addr]++
+	c.open[s] = true
+	c.perAddress[holder]++
 	c.front.counters[TCP].Connections.Add(1)
 	if c.front.isStopping() { // accepted while the server stopped reading
 		_ = s.conn.SetReadDeadline(longAgo)
@@ -62,13 +66,13 @@ func (c *connections) evict(s *stream) {
 }
 
 func (c *connections) forget(s *stream) {
-	addr, ok := c.open[s]
-	if !ok {
+	if !c.open[s] {
 		return
 	}
 	delete(c.open, s)
-	if c.perAddress[addr]--; c.perAddress[addr] == 0 {
-		delete(c.perAddress, addr)
+	holder := maphash.Comparable(c.seed, s.addr)
+	if c.perAddress[holder]--; c.perAddress[holder] == 0 {
+		delete(c.perAddress, holder)
 	}
 	c.front.counters[TCP].Connections.Add(-1)
 }
@@ -77,8 +81,8 @@ func (c *connections) forget(s *stream) {
 // and then the one whose last message is the oldest.
 func (c *connections) idlest(addr netip.Addr) *stream {
 	var found *stream
-	for s, a := range c.open {
-		if addr.IsValid() && a != addr {
+	for s := range c.open {
+		if addr.IsValid() && s.addr != addr {
 			continue
 		}
 		if found == nil || s.idlerThan(found) {

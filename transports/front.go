@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -216,6 +217,8 @@ func (j *job) start(ctx context.Context, to sender) {
 }
 
 func (j *job) run() {
+	wipeStack() // first to make room: a stack that grows leaves a copy behind
+	defer wipeStack()
 	f := j.front
 	defer f.resolutions.Done()
 	defer j.end()
@@ -226,6 +229,9 @@ func (j *job) run() {
 	}()
 	j.to.deliver(j, j.answer())
 }
+
+// roomForOPT is what an OPT record with a few extended errors takes.
+const roomForOPT = 512
 
 func (j *job) answer() (answer []byte) {
 	f := j.front
@@ -239,7 +245,17 @@ func (j *job) answer() (answer []byte) {
 	ctx, cancel := context.WithTimeout(j.ctx, answerWithin)
 	defer cancel()
 	a := f.responder.Resolve(ctx, j.question)
-	return f.finish(append(j.buf[:0], a.Packet...), &j.query, a.Errors, j.link)
+	buf := slices.Grow(j.buf[:0], len(a.Packet)+roomForOPT) // what grows later leaves a copy behind
+	return f.finish(append(buf, a.Packet...), &j.query, a.Errors, j.link)
+}
+
+// wipeStack writes over the stack below its caller, which would go to the next goroutine with the client's address in
+// it, wherever a call has left it.
+//
+//go:noinline
+func wipeStack() {
+	var room [4 << 10]byte
+	runtime.KeepAlive(&room)
 }
 
 // end gives slot and job back, with nothing of the client left in it.

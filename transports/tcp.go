@@ -111,6 +111,8 @@ func remoteAddr(conn net.Conn) netip.Addr {
 }
 
 func (s *stream) serve() {
+	wipeStack() // as in job.run
+	defer wipeStack()
 	defer s.close()
 	defer func() {
 		if cause := recover(); cause != nil {
@@ -135,6 +137,9 @@ func (s *stream) close() {
 	clear(s.in)
 	clear(s.out)
 	s.addr = netip.Addr{}
+	if a, ok := s.conn.RemoteAddr().(*net.TCPAddr); ok {
+		clear(a.IP) // the system call's own copy, too: net.TCPAddr refers to it
+	}
 }
 
 // Reasons why a stream ends; they are handled in this file and nowhere shown.

@@ -70,8 +70,8 @@ func start(cmd *cobra.Command, c *config.Config, env server.Env) (*server.Server
 // drainTime is how long a server may take to end.
 const drainTime = 5 * time.Second
 
-// tellingSignals end tacit like the others. Left alone, Go prints the stacks of all goroutines at them, where the address of
-// each client that waits is an argument in hexadecimal; service managers send SIGABRT to who does not answer a watchdog.
+// tellingSignals end tacit like the others. Left alone, Go would print the stacks of all goroutines at them with the
+// arguments of each call in hexadecimal, and an address can be one. Service managers send SIGABRT to who misses a watchdog.
 var tellingSignals = []os.Signal{syscall.SIGQUIT, syscall.SIGABRT}
 
 // Signals that were sent to this process, caught from before anybody can know that it is there.

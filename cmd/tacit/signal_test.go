@@ -31,6 +31,21 @@ func TestSignals(t *testing.T) {
 	close(r.code)
 }
 
+// Go's own way with these signals is to print all stacks.
+func TestTellingSignalsEndQuietly(t *testing.T) {
+	for _, signal := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGABRT} {
+		t.Run(signal.String(), func(t *testing.T) {
+			r := launch(t, "serve", "--config", file(t, "[listen]\nudp = ['"+freePort(t).String()+"']\ntcp = []\n"))
+			r.wait(t, "Ctrl-C")
+			raise(t, signal)
+			if code := <-r.code; code != exitGood {
+				t.Errorf("ended with %d", code)
+			}
+			close(r.code)
+		})
+	}
+}
+
 func overwrite(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
