@@ -17,7 +17,6 @@ import (
 	"tacit/cache"
 	"tacit/config"
 	"tacit/dnssec"
-	"tacit/internal/privacy"
 	"tacit/internal/wire"
 )
 
@@ -95,7 +94,7 @@ func (o operator) Add(zone wire.Name, lifetime time.Duration, reason string) err
 	}
 	s.exceptions.watch(zone)
 	p.resolver.Reconsider(zone)
-	s.env.Log.Warn("a zone is not validated for a time", "zone", privacy.Public(zone.Reveal()), "lifetime", lifetime)
+	s.env.Log.Warn("a zone is not validated for a time; tacit nta list shows it", "lifetime", lifetime)
 	return nil
 }
 
@@ -115,7 +114,7 @@ func (o operator) Remove(zone wire.Name) error {
 	}
 	s.exceptions.changed() // and forgotten there
 	p.resolver.Reconsider(zone)
-	s.env.Log.Info("a zone is validated again", "zone", privacy.Public(zone.Reveal()))
+	s.env.Log.Info("a zone is validated again")
 	return nil
 }
 
