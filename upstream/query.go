@@ -16,7 +16,6 @@ type query struct {
 	question int    // where the question section ends in msg
 	limit    int    // the most octets that a reply over UDP may have
 	form     form   // what msg was built from
-	cookie   cookie // the client cookie in it, unless form.plain
 }
 
 // A form is what a query is made of beside name and type. Nothing in it comes from a client.
@@ -66,7 +65,7 @@ func newQuery(q wire.Question, f form) query {
 	}
 	msg = binary.BigEndian.AppendUint16(msg, uint16(q.Type))
 	msg = binary.BigEndian.AppendUint16(msg, uint16(wire.ClassIN))
-	built := query{msg: msg, question: len(msg), limit: plainSize, form: f, cookie: f.cookie}
+	built := query{msg: msg, question: len(msg), limit: plainSize, form: f}
 	if !f.plain {
 		built.msg = appendOPT(msg, f)
 		built.limit = payloadSize

@@ -51,13 +51,6 @@ const (
 
 const keyLifetime = time.Hour
 
-// NewClients returns Clients whose first key dies an hour from now, and not from the first use.
-func NewClients(now time.Time) *Clients {
-	c := &Clients{}
-	c.renew(now)
-	return c
-}
-
 // Of returns the Client that stands for the network of addr.
 func (c *Clients) Of(addr netip.Addr, now time.Time) Client {
 	addr = addr.Unmap()

@@ -28,7 +28,7 @@ func TestClientStandsForANetwork(t *testing.T) {
 		{"families are apart", "0.0.0.0", "::", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			clients := NewClients(noon)
+			var clients Clients
 			a, b := clients.Of(netip.MustParseAddr(c.a), noon), clients.Of(netip.MustParseAddr(c.b), noon)
 			if (a == b) != c.same {
 				t.Errorf("equal: %v, want %v", a == b, c.same)
@@ -39,9 +39,12 @@ func TestClientStandsForANetwork(t *testing.T) {
 
 // The key rotates every hour: what was kept under it says nothing any more.
 func TestClientDiesWithTheHour(t *testing.T) {
-	clients := NewClients(noon)
+	var clients Clients
 	addr := netip.MustParseAddr("192.0.2.1")
 	first, key := clients.Of(addr, noon), clients.key
+	if key == [32]byte{} {
+		t.Error("the first use makes no key")
+	}
 	if last := clients.Of(addr, noon.Add(time.Hour-time.Nanosecond)); last != first {
 		t.Error("a new key before the hour was over")
 	}
@@ -51,17 +54,13 @@ func TestClientDiesWithTheHour(t *testing.T) {
 	if clients.key == key {
 		t.Error("the old key is kept")
 	}
-	var zero Clients
-	if zero.Of(addr, noon); zero.key == [32]byte{} {
-		t.Error("the zero Clients has no key")
-	}
-	if other := NewClients(noon).Of(addr, noon); other == first {
+	if other := new(Clients).Of(addr, noon); other == first {
 		t.Error("two processes have the same key")
 	}
 }
 
 func TestClientPrintsNothing(t *testing.T) {
-	client := NewClients(noon).Of(netip.MustParseAddr("192.0.2.1"), noon)
+	client := new(Clients).Of(netip.MustParseAddr("192.0.2.1"), noon)
 	number := fmt.Sprint(client.handle.Value())
 	hex := fmt.Sprintf("%x", client.handle.Value())
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d", "%b", "%o", "%p", "%6.2f"} {
@@ -97,7 +96,7 @@ func TestClientPrintsNothing(t *testing.T) {
 }
 
 func BenchmarkClient(b *testing.B) {
-	clients := NewClients(noon)
+	var clients Clients
 	addr := netip.MustParseAddr("2001:db8::1")
 	b.ReportAllocs()
 	for b.Loop() {

@@ -61,7 +61,7 @@ func TestHandlerRedacts(t *testing.T) {
 		{"a LogValuer that is a group", group{secret}, `{"text":"[redacted]","count":7}`},
 		{"a list of public text", []Public{secret}, `"[redacted]"`},
 		{"public text", Public("example."), `"example."`},
-		{"a client", NewClients(noon).Of(netip.MustParseAddr("192.0.2.1"), noon), `"[client]"`},
+		{"a client", new(Clients).Of(netip.MustParseAddr("192.0.2.1"), noon), `"[client]"`},
 		{"a count", 42, `42`},
 		{"an unsigned count", uint16(42), `42`},
 		{"a share", 0.5, `0.5`},

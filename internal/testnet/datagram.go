@@ -25,7 +25,7 @@ type datagramConn struct {
 	inbox       chan datagram
 	closed      chan struct{}
 	closing     sync.Once
-	read, write *deadline
+	deadlines
 }
 
 var (
@@ -43,7 +43,7 @@ func (n *Internet) newDatagramConn(network string) *datagramConn {
 	return &datagramConn{
 		internet: n, network: network,
 		inbox: make(chan datagram, backlog), closed: make(chan struct{}),
-		read: newDeadline(), write: newDeadline(),
+		deadlines: newDeadlines(),
 	}
 }
 
@@ -243,22 +243,6 @@ func (c *datagramConn) RemoteAddr() net.Addr {
 		return nil
 	}
 	return net.UDPAddrFromAddrPort(c.remote)
-}
-
-func (c *datagramConn) SetDeadline(t time.Time) error {
-	c.read.set(t)
-	c.write.set(t)
-	return nil
-}
-
-func (c *datagramConn) SetReadDeadline(t time.Time) error {
-	c.read.set(t)
-	return nil
-}
-
-func (c *datagramConn) SetWriteDeadline(t time.Time) error {
-	c.write.set(t)
-	return nil
 }
 
 func (c *datagramConn) fail(op string, err error) error {

@@ -5,6 +5,27 @@ import (
 	"time"
 )
 
+// deadlines are the half of a net.Conn and a net.PacketConn that sets them.
+type deadlines struct{ read, write *deadline }
+
+func newDeadlines() deadlines { return deadlines{read: newDeadline(), write: newDeadline()} }
+
+func (d deadlines) SetDeadline(t time.Time) error {
+	d.read.set(t)
+	d.write.set(t)
+	return nil
+}
+
+func (d deadlines) SetReadDeadline(t time.Time) error {
+	d.read.set(t)
+	return nil
+}
+
+func (d deadlines) SetWriteDeadline(t time.Time) error {
+	d.write.set(t)
+	return nil
+}
+
 // A deadline is the read or the write deadline of a connection: a channel that closes when the time has come.
 type deadline struct {
 	mu     sync.Mutex

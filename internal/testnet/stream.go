@@ -20,7 +20,7 @@ type streamConn struct {
 	inbox         stream
 	closed        chan struct{}
 	closing       sync.Once
-	read, write   *deadline
+	deadlines
 }
 
 var _ net.Conn = (*streamConn)(nil)
@@ -52,7 +52,7 @@ func (n *Internet) newStreamConn(network string, remote netip.AddrPort, s *Serve
 		network: network, remote: remote,
 		local:  netip.AddrPortFrom(clientAddress(remote.Addr()), n.port()),
 		inbox:  stream{arrived: make(chan struct{}, 1)},
-		closed: make(chan struct{}), read: newDeadline(), write: newDeadline(),
+		closed: make(chan struct{}), deadlines: newDeadlines(),
 	}
 	c.session = &session{internet: n, server: s, conn: c}
 	return c
@@ -111,22 +111,6 @@ func (c *streamConn) Close() error {
 
 func (c *streamConn) LocalAddr() net.Addr  { return net.TCPAddrFromAddrPort(c.local) }
 func (c *streamConn) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(c.remote) }
-
-func (c *streamConn) SetDeadline(t time.Time) error {
-	c.read.set(t)
-	c.write.set(t)
-	return nil
-}
-
-func (c *streamConn) SetReadDeadline(t time.Time) error {
-	c.read.set(t)
-	return nil
-}
-
-func (c *streamConn) SetWriteDeadline(t time.Time) error {
-	c.write.set(t)
-	return nil
-}
 
 func (c *streamConn) fail(op string, err error) error {
 	return &net.OpError{Op: op, Net: c.network, Source: c.LocalAddr(), Addr: c.RemoteAddr(), Err: err}

@@ -30,7 +30,6 @@ var (
 	ErrEmptyLabel   = errors.New("empty label inside a name")
 	ErrNameCut      = errors.New("name ends before its root label")
 	ErrEscape       = errors.New("escape is not \\DDD or \\X")
-	ErrNamePointer  = errors.New("compression pointer does not point backwards")
 )
 
 // NameFromWire makes a Name of the uncompressed name at the start of b. Letters are folded to lower case.
