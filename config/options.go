@@ -103,7 +103,8 @@ var options = []option{
 	{
 		table: "recursion", key: "qname_minimisation", kind: textKind, standard: `"strict"`,
 		words: []string{string(Strict), string(Relaxed), string(Off)},
-		about: "How much of a name the servers on the way are shown (RFC 9156). strict: never more than the next label. " +
+		about: "How much of a name the servers on the way are shown (RFC 9156). strict: one label more at a time, and for long names, " +
+			"which would take more than 10 steps, several at once (section 2.3). " +
 			"relaxed: the whole name to servers that fail on less. off: the whole name to everybody.",
 		set: func(k *checker, v value) { k.config.Recursion.Minimisation = Minimisation(v.text) },
 	},
@@ -124,8 +125,8 @@ var options = []option{
 	},
 	{
 		table: "recursion", key: "local_root", kind: boolKind, standard: `true`,
-		about: "Keeps a copy of the root zone, verified by its signatures and digest, so that no root server sees a query (RFC 8806). " +
-			"Without effect where root_hints names other root servers, or everything is forwarded.",
+		about: "Keeps a copy of the root zone, verified by its signatures and digest, and answers from it in place of the root servers (RFC 8806). " +
+			"Without effect where root_hints names other root servers, validation is off, or everything is forwarded.",
 		set: func(k *checker, v value) { k.config.Recursion.LocalRoot = v.flag },
 	},
 	{

@@ -145,7 +145,7 @@ func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *
 		s.memory.MarkLame(to.server, c.zone, s.now())
 		return j, &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errLame}
 	case j.outcome == failing:
-		return j, &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errLame}
+		return j, &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errFailing}
 	default:
 		return j, &Error{Step: stepAsk, EDE: wire.EDEInvalidData, Err: errMalformed}
 	}

@@ -5,5 +5,5 @@
 // The life of a question: Resolve asks the sources in order; recurse follows aliases from name to name; iterate walks
 // the zone cuts down to one name; ask tries the servers of one cut; scrub and classify judge a reply.
 //
-// Limitations: answers are not validated yet, so AD is never set; forwarders and stubs are asked over plain DNS.
+// Limitations: forwarders and stubs are asked over plain DNS.
 package resolver

@@ -40,6 +40,7 @@ var (
 	errNoNetwork  = errors.New("no way to any server from here")
 	errNoServer   = errors.New("no reachable authority")
 	errLame       = errors.New("no server is authoritative for the zone")
+	errFailing    = errors.New("the servers of the zone fail or refuse")
 	errMalformed  = errors.New("no server sent a usable reply")
 	errCyclic     = errors.New("the servers of a zone can only be found by asking them")
 	errDepth      = errors.New("limit of nested name server look-ups reached")

@@ -84,7 +84,7 @@ type Minimisation uint8
 
 // Modes of minimisation.
 const (
-	Strict  Minimisation = iota // never shows more than the next label
+	Strict  Minimisation = iota // shows one label more at a time, within the step limit
 	Relaxed                     // shows the whole name to a server that fails on a shortened one
 	Off                         // shows the whole name to everybody
 )

@@ -103,7 +103,7 @@ func (r *Resolver) bogus(q wire.Question, name wire.Name, now time.Time) *result
 	return failed(&Error{Step: stepValidate, EDE: wire.EDEBogus, Err: errBogus})
 }
 
-// stale returns an answer of which parts have expired, nil when there is none or none is wanted.
+// stale returns an answer of which parts may have expired, nil when there is none or none is wanted.
 func (r *Resolver) stale(q wire.Question, now time.Time) *result {
 	if r.noStale {
 		return nil
@@ -112,11 +112,13 @@ func (r *Resolver) stale(q wire.Question, now time.Time) *result {
 	if !complete || res.err != nil {
 		return nil
 	}
+	if !res.stale { // somebody else was luckier meanwhile
+		return res
+	}
 	code := wire.EDEStaleAnswer
 	if res.rcode == wire.NXDomain {
 		code = wire.EDEStaleNXDomain
 	}
-	res.stale = true
 	res.errs = []wire.ExtendedError{{Code: code, Text: "no server answers; this has expired"}}
 	return res
 }

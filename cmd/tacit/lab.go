@@ -19,7 +19,7 @@ func newLab() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lab",
 		Short: "A small internet on this machine, with tacit in front of it",
-		Long: "Lab starts a root server, three TLDs and a dozen zones on loopback addresses, and a tacit that resolves from them.\n" +
+		Long: "Lab starts a root server, three TLDs and two dozen zones on loopback addresses, and a tacit that resolves from them.\n" +
 			"It needs no network and no privilege. It prints what to ask and what each question shows.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -146,7 +146,7 @@ func (x *Lesson) Command(tool string, at netip.AddrPort) string {
 // WriteGuide writes the lines to copy and what they show. Program is how this program was called, and at is where
 // tacit listens.
 func (l *Lab) WriteGuide(w io.Writer, at netip.AddrPort, tool, program string) error {
-	_, err := fmt.Fprintf(w, "tacit listens on %v, in front of a small internet: root, three TLDs and a dozen zones, all in this process.\n"+
+	_, err := fmt.Fprintf(w, "tacit listens on %v, in front of a small internet: root, three TLDs and two dozen zones, all in this process.\n"+
 		"Try these in another terminal, in this order; dig takes the same arguments as kdig. Ctrl-C ends the lab.\n", at)
 	for _, x := range lessons {
 		if err == nil {

@@ -2,6 +2,6 @@
 // starts them, replaces them when the configuration changes, and lets them finish what they began. It decides nothing
 // about DNS, and it is the one place that knows all the parts.
 //
-// Limitations: each listen address has limits of its own for what clients can hold. A reload that changes what is
-// remembered or where answers come from (cache, stubs, forwards, root hints) starts with an empty cache.
+// Limitations: each listen address has limits of its own for TCP connections. A reload that changes what is remembered or
+// where answers come from (cache, DNSSEC, stubs, forwards, root hints, port) starts with an empty cache.
 package server
