@@ -13,9 +13,9 @@ import (
 // A query is a question as it goes to one server once, and the measure of what may come back.
 type query struct {
 	msg      []byte
-	question int    // where the question section ends in msg
-	limit    int    // the most octets that a reply over UDP may have
-	form     form   // what msg was built from
+	question int  // where the question section ends in msg
+	limit    int  // the most octets that a reply over UDP may have
+	form     form // what msg was built from
 }
 
 // A form is what a query is made of beside name and type. Nothing in it comes from a client.

@@ -22,9 +22,9 @@ type datagramConn struct {
 	bound    netip.AddrPort   // as LocalAddr tells it
 	remote   netip.AddrPort   // the zero value: not connected
 
-	inbox       chan datagram
-	closed      chan struct{}
-	closing     sync.Once
+	inbox   chan datagram
+	closed  chan struct{}
+	closing sync.Once
 	deadlines
 }
 
