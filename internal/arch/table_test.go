@@ -22,12 +22,18 @@ type room struct {
 // Siblings never import each other; internal/server joins them.
 var siblings = []string{"cache", "dnssec", "zone", "policy", "upstream"}
 
+// The clients' side is in three rooms: transports carry messages, certificate has what proves who answers, discovery
+// tells clients where the transports are.
+var clientSide = []string{"transports", "certificate", "discovery"}
+
 var foundations = []string{"internal/wire", "internal/privacy", "internal/work"}
 
 var rooms = []room{
-	{path: "cmd/tacit", may: []string{"config", "admin", "internal/server", "internal/lab"}},
-	{path: "config", may: slices.Concat([]string{"transports", "resolver", "admin"}, siblings, foundations)},
+	{path: "cmd/tacit", may: []string{"config", "admin", "certificate", "discovery", "internal/server", "internal/lab"}},
+	{path: "config", may: slices.Concat(clientSide, []string{"resolver", "admin"}, siblings, foundations)},
 	{path: "transports", may: []string{"internal/wire", "internal/privacy"}, unpredictable: true},
+	{path: "certificate", may: []string{"internal/privacy"}, unpredictable: true},
+	{path: "discovery", may: []string{"internal/wire"}},
 	{path: "resolver", may: slices.Concat(siblings, []string{"internal/wire", "internal/work"}), unpredictable: true},
 	{path: "cache", may: []string{"internal/wire"}},
 	{path: "upstream", may: []string{"internal/wire", "internal/work"}, unpredictable: true},
@@ -38,7 +44,7 @@ var rooms = []room{
 	{path: "internal/wire", standard: true},
 	{path: "internal/privacy", standard: true},
 	{path: "internal/work", standard: true},
-	{path: "internal/server", may: slices.Concat([]string{"config", "transports", "resolver", "admin"}, siblings, foundations)},
+	{path: "internal/server", may: slices.Concat([]string{"config", "resolver", "admin"}, clientSide, siblings, foundations)},
 	{path: "internal/testnet", may: []string{"internal/wire", "dnssec"}},
 	{path: "internal/lab", may: []string{"config", "internal/server", "internal/testnet"}},
 	{path: "internal/interop"},
@@ -53,8 +59,11 @@ type confinement struct {
 
 var confinements = []confinement{
 	{"github.com/miekg/dns", []string{
-		"dnssec", "zone", "upstream", "resolver", "internal/testnet", "internal/lab", "internal/interop",
+		"dnssec", "zone", "upstream", "resolver", "transports", "internal/testnet", "internal/lab", "internal/interop",
 	}}, // docs/adr/0001
+	{"github.com/quic-go/quic-go", []string{"transports", "upstream", "internal/interop"}}, // docs/adr/0008
+	{"github.com/pires/go-proxyproto", []string{"transports"}},                             // docs/adr/0008
+	{"golang.org/x/crypto", []string{"certificate"}},                                       // docs/adr/0008
 	{"github.com/pelletier/go-toml/v2", []string{"config"}}, // docs/adr/0002
 	{"github.com/spf13/cobra", []string{"cmd/tacit"}},       // docs/adr/0002
 }
