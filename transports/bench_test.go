@@ -73,7 +73,7 @@ func BenchmarkUDPLoopback(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	go func() { _ = s.Serve(u.front.responder, everybody{}) }()
+	go s.Serve(u.front.responder, everybody{})
 	defer func() { _ = s.Shutdown(b.Context()) }()
 	conn, err := net.Dial("udp", s.Addrs(UDP)[0].String())
 	if err != nil {
@@ -99,7 +99,7 @@ func BenchmarkTCPHits(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	go func() { _ = s.Serve(u.front.responder, everybody{}) }()
+	go s.Serve(u.front.responder, everybody{})
 	defer func() { _ = s.Shutdown(b.Context()) }()
 	conn, err := net.Dial("tcp", s.Addrs(TCP)[0].String())
 	if err != nil {

@@ -1,102 +1,208 @@
 package transports
 
 import (
+	"context"
 	"hash/maphash"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Connections are the open streams. A new one is always let in: when there are too many, in all or from one address,
-// the idlest goes, so that who holds connections without using them shuts nobody out.
+// A connection is a client's connection as the limits see it, whatever it is made of.
+type connection struct {
+	transport Transport
+	mu        sync.Mutex
+	addr      netip.Addr   // held as long as the connection; changes under mu and the table's lock: either is enough to read
+	active    atomic.Int64 // when a message or an answer was last complete, in nanoseconds
+	pending   atomic.Int32 // queries in progress
+	greeting  bool         // its handshake is in progress; under the table's lock
+
+	ctx  context.Context // ends with the connection
+	stop context.CancelFunc
+	cut  func() // ends it at once; its own goroutine sees that and cleans up
+	halt func() // makes it read nothing more
+}
+
+func newConnection(f *front, t Transport, addr netip.Addr) *connection {
+	c := &connection{transport: t, addr: addr}
+	c.touch()
+	c.ctx, c.stop = context.WithCancel(f.ctx)
+	return c
+}
+
+// client is where the client is; not valid once the connection is closed.
+func (c *connection) client() netip.Addr {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.addr
+}
+
+func (c *connection) setClient(addr netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.addr = addr
+}
+
+// touch says that the connection is of use just now.
+func (c *connection) touch() { c.active.Store(time.Now().UnixNano()) }
+
+func (c *connection) idlerThan(other *connection) bool {
+	if busy, otherBusy := c.pending.Load() > 0, other.pending.Load() > 0; busy != otherBusy {
+		return otherBusy
+	}
+	return c.active.Load() < other.active.Load()
+}
+
+// Connections are those that are open. A new one is always let in: when there are too many, in all or from one
+// address, the idlest goes, so that who holds connections without using them shuts nobody out. The same holds for those
+// whose handshake is in progress.
 type connections struct {
 	front *front
 
-	mu   sync.Mutex
-	open map[*stream]bool
+	mu        sync.Mutex
+	open      map[*connection]bool
+	greetings int
 	// perAddress counts under a keyed hash: a map that grows leaves its old keys behind in memory.
-	perAddress map[uint64]int
+	perAddress map[uint64]held
 	seed       maphash.Seed
 }
 
+// held is what one address holds.
+type held struct{ open, greetings int }
+
 func newConnections(f *front) *connections {
-	return &connections{front: f, open: map[*stream]bool{}, perAddress: map[uint64]int{}, seed: maphash.MakeSeed()}
+	return &connections{front: f, open: map[*connection]bool{}, perAddress: map[uint64]held{}, seed: maphash.MakeSeed()}
 }
 
-func (c *connections) add(s *stream) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	holder := maphash.Comparable(c.seed, s.addr)
+// add lets a connection in.
+func (t *connections) add(c *connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.makeRoom(c)
+	t.open[c] = true
+	t.count(c, 1)
+	t.front.counters[c.transport].Connections.Add(1)
+	if t.front.isStopping() { // accepted while the server stopped reading
+		c.halt()
+	}
+}
+
+// makeRoom cuts off one connection for each limit that c would pass.
+func (t *connections) makeRoom(c *connection) {
+	of := t.perAddress[t.holder(c)]
+	limits := &t.front.limits
+	same := func(other *connection) bool { return other.addr == c.addr }
+	greets := func(other *connection) bool { return other.greeting }
 	switch {
-	case c.perAddress[holder] >= c.front.limits.ConnectionsPerAddress:
-		c.evict(c.idlest(s.addr))
-	case len(c.open) >= c.front.limits.Connections:
-		c.evict(c.idlest(netip.Addr{}))
+	case c.greeting && c.addr.IsValid() && of.greetings >= limits.HandshakesPerAddress:
+		t.evict(t.idlest(func(other *connection) bool { return greets(other) && same(other) }))
+	case c.addr.IsValid() && of.open >= limits.ConnectionsPerAddress:
+		t.evict(t.idlest(same))
 	}
-	c.open[s] = true
-	c.perAddress[holder]++
-	c.front.counters[TCP].Connections.Add(1)
-	if c.front.isStopping() { // accepted while the server stopped reading
-		_ = s.conn.SetReadDeadline(longAgo)
+	switch {
+	case c.greeting && t.greetings >= limits.Handshakes:
+		t.evict(t.idlest(greets))
+	case len(t.open) >= limits.Connections:
+		t.evict(t.idlest(nil))
 	}
 }
 
-func (c *connections) remove(s *stream) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.forget(s)
+// identify says whose connection it is, once a proxy has told.
+func (t *connections) identify(c *connection, addr netip.Addr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.open[c] {
+		return
+	}
+	t.count(c, -1)
+	c.setClient(addr)
+	t.makeRoom(c)
+	t.count(c, 1)
+}
+
+// entrust leaves it to the owner of a connection to end it in good order when the server stops reading.
+func (t *connections) entrust(c *connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	c.halt = func() {}
+}
+
+// greeted says that the handshake is over.
+func (t *connections) greeted(c *connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open[c] && c.greeting {
+		t.count(c, -1)
+		c.greeting = false
+		t.count(c, 1)
+	}
+}
+
+func (t *connections) holder(c *connection) uint64 { return maphash.Comparable(t.seed, c.addr) }
+
+// count adds n connections such as c.
+func (t *connections) count(c *connection, n int) {
+	holder := t.holder(c)
+	of := t.perAddress[holder]
+	of.open += n
+	if c.greeting {
+		of.greetings += n
+		t.greetings += n
+	}
+	if t.perAddress[holder] = of; of.open == 0 {
+		delete(t.perAddress, holder)
+	}
+}
+
+// remove forgets a connection that is closed, and where it came from.
+func (t *connections) remove(c *connection) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forget(c)
+	c.setClient(netip.Addr{})
 }
 
 // shed closes the idlest connection: descriptors have run out.
-func (c *connections) shed() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.evict(c.idlest(netip.Addr{}))
+func (t *connections) shed() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.evict(t.idlest(nil))
 }
 
-// evict closes a stream, whose goroutine sees it and ends.
-func (c *connections) evict(s *stream) {
-	if s == nil {
+// evict cuts off a connection.
+func (t *connections) evict(c *connection) {
+	if c == nil {
 		return
 	}
-	c.forget(s)
-	c.front.counters[TCP].Shed.Add(1)
-	s.stop()
-	_ = s.conn.Close()
+	t.forget(c)
+	t.front.counters[c.transport].Shed.Add(1)
+	c.stop()
+	c.cut()
 }
 
-func (c *connections) forget(s *stream) {
-	if !c.open[s] {
+func (t *connections) forget(c *connection) {
+	if !t.open[c] {
 		return
 	}
-	delete(c.open, s)
-	holder := maphash.Comparable(c.seed, s.addr)
-	if c.perAddress[holder]--; c.perAddress[holder] == 0 {
-		delete(c.perAddress, holder)
-	}
-	c.front.counters[TCP].Connections.Add(-1)
+	delete(t.open, c)
+	t.count(c, -1)
+	t.front.counters[c.transport].Connections.Add(-1)
 }
 
-// idlest finds the stream to go, among those of addr if it is valid: one with nothing in progress before any other,
-// and then the one whose last message is the oldest.
-func (c *connections) idlest(addr netip.Addr) *stream {
-	var found *stream
-	for s := range c.open {
-		if addr.IsValid() && s.addr != addr {
+// idlest finds the connection to go, among those that qualify: one with nothing in progress before any other, and then
+// the one whose last message is the oldest.
+func (t *connections) idlest(qualifies func(*connection) bool) *connection {
+	var found *connection
+	for c := range t.open {
+		if qualifies != nil && !qualifies(c) {
 			continue
 		}
-		if found == nil || s.idlerThan(found) {
-			found = s
+		if found == nil || c.idlerThan(found) {
+			found = c
 		}
 	}
 	return found
-}
-
-func (s *stream) idlerThan(other *stream) bool {
-	if busy, otherBusy := len(s.turns) > 0, len(other.turns) > 0; busy != otherBusy {
-		return otherBusy
-	}
-	return s.active.Load() < other.active.Load()
 }
 
 // How long a connection may be idle, and how long when three quarters of the places are taken.
@@ -105,26 +211,55 @@ const (
 	idleWithinTight = 2 * time.Second
 )
 
-func (c *connections) idle() time.Duration {
-	if 4*c.front.counters[TCP].Connections.Load() > 3*int64(c.front.limits.Connections) {
+func (t *connections) idle(of Transport) time.Duration {
+	if 4*t.front.counters[of].Connections.Load() > 3*int64(t.front.limits.Connections) {
 		return idleWithinTight
 	}
 	return idleWithin
 }
 
-func (c *connections) stopReading() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for s := range c.open {
-		_ = s.conn.SetReadDeadline(longAgo)
+// quiet waits until nothing is in progress on the connections of a transport, or ctx is done.
+func (t *connections) quiet(ctx context.Context, of Transport) {
+	tick := time.NewTicker(quietCheck)
+	defer tick.Stop()
+	for calm := 0; calm < 2; { // twice in a row: what was answered has left, too
+		if calm++; t.busy(of) {
+			calm = 0
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
-func (c *connections) closeAll() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for s := range c.open {
-		s.stop()
-		_ = s.conn.Close()
+const quietCheck = 10 * time.Millisecond
+
+func (t *connections) busy(of Transport) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.open {
+		if c.transport == of && c.pending.Load() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (t *connections) stopReading() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.open {
+		c.halt()
+	}
+}
+
+func (t *connections) closeAll() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for c := range t.open {
+		c.stop()
+		c.cut()
 	}
 }

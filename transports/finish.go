@@ -78,16 +78,30 @@ func (f *front) seal(msg []byte, q *wire.Query, rcode wire.Rcode, errors []wire.
 	if !q.EDNS {
 		return msg
 	}
-	opt := wire.OPT{UDPSize: udpSize, DO: q.DO, Rcode: rcode, Errors: errors, Keepalive: -1}
+	opt := wire.OPT{UDPSize: udpSize, DO: q.DO, Rcode: rcode, Errors: errors, Keepalive: -1, Padding: l.padding()}
 	if l.keepsAlive(q) {
 		opt.Keepalive = int(l.idle / (100 * time.Millisecond))
 	}
 	return wire.AppendOPT(msg, &opt, l.size(q)-len(msg))
 }
 
-// keepsAlive reports whether the answer says how long the connection may stay idle: over TCP to those who ask. Over
-// UDP the option is ignored (RFC 7828 section 3.3.1).
-func (l link) keepsAlive(q *wire.Query) bool { return q.Keepalive && l.transport == TCP }
+// keepsAlive reports whether the answer says how long the connection may stay idle: over TCP and TLS to those who ask. Over
+// UDP the option is ignored (RFC 7828 section 3.3.1), and QUIC and HTTP have time-outs of their own.
+func (l link) keepsAlive(q *wire.Query) bool {
+	return q.Keepalive && (l.transport == TCP || l.transport == TLS)
+}
+
+// paddedTo is the block that answers are padded to (RFC 8467 section 4.1).
+const paddedTo = 468
+
+// padding is for whoever sees nothing but lengths. It goes to all who can take it, not only to those who pad their queries:
+// the choice of RFC 7830 section 4 would tell a watcher which client it is.
+func (l link) padding() int {
+	if l.transport.isEncrypted() {
+		return paddedTo
+	}
+	return 0
+}
 
 // optLength is what the OPT record takes at least: extended errors go where there is room.
 func optLength(q *wire.Query, l link) int {

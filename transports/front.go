@@ -121,7 +121,7 @@ func (f *front) receive(v *visit, msg []byte, addr netip.Addr, l link) (answer [
 func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []byte, o outcome) {
 	q := &v.query
 	verdict := q.Parse(msg)
-	if verdict == wire.Drop {
+	if verdict == wire.Drop || q.Keepalive && l.transport == QUIC { // RFC 9250 section 5.5.2
 		return nil, f.drop(l.transport, NotAQuery)
 	}
 	view, ok := f.admitter.Admit(addr.WithZone(""), v.now) // no prefix contains an address with a zone
@@ -138,6 +138,34 @@ func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 	q.View = view
 	return nil, missed
 }
+
+// exchange treats a message to its end on the caller's goroutine: for transports that have one for each message. deliver
+// gets the answer, which is good until it returns; it is not called when the outcome is dropped.
+func (f *front) exchange(ctx context.Context, msg []byte, addr netip.Addr, l link, deliver func(answer []byte)) outcome {
+	wipeStack() // as in job.run
+	defer wipeStack()
+	v := visits.Get().(*visit)
+	defer visits.Put(v)
+	defer v.end()
+	answer, o := f.receive(v, msg, addr, l)
+	if o == missed {
+		j := f.newJob(v, msg, addr, l)
+		if j == nil {
+			answer, o = f.fail(v.answer, &v.query, tooManyWait, l), answered
+			v.answer = answer
+		} else {
+			defer j.end()
+			j.ctx = ctx
+			answer, o = j.answer(), answered
+		}
+	}
+	if o != dropped {
+		deliver(answer)
+	}
+	return o
+}
+
+var visits = sync.Pool{New: func() any { return &visit{answer: make([]byte, 0, maxUDPQuery)} }}
 
 func (f *front) drop(t Transport, cause Cause) outcome {
 	f.counters[t].drops[cause].Add(1)

@@ -69,9 +69,7 @@ func fuzzTCP(t *testing.T, octets []byte, piece int) {
 	defer s.front.cancel()
 	s.front.responder, s.front.admitter = alternating, everybody{}
 	conn := &tape{in: bytes.Clone(octets), piece: piece}
-	stream := newStream(s.front, s.conns, conn)
-	s.conns.add(stream)
-	stream.serve()
+	s.tcpListener(nil, TCP).admit(conn).welcome()
 	s.front.resolutions.Wait()
 	asked := map[uint16]int{}
 	for rest := octets; len(rest) >= 4 && len(rest) >= 2+int(binary.BigEndian.Uint16(rest)); rest = rest[2+binary.BigEndian.Uint16(rest):] {

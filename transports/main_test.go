@@ -210,18 +210,25 @@ func start(t *testing.T, o Options, r Responder, a Admitter) (*Server, *memoryUD
 	t.Helper()
 	s, u, l := newServer(o), newMemoryUDP(), newMemoryListener()
 	s.udp = append(s.udp, &udpSocket{front: s.front, conn: u})
-	s.tcp = append(s.tcp, &tcpListener{front: s.front, conns: s.conns, listener: l, loops: &s.loops})
-	served := make(chan error)
-	go func() { served <- s.Serve(r, a) }()
+	s.tcpListener(l, TCP)
+	serve(t, s, r, a)
+	return s, u, l
+}
+
+// serve serves r, and stops after the test.
+func serve(t *testing.T, s *Server, r Responder, a Admitter) {
+	t.Helper()
+	served := make(chan struct{})
+	go func() {
+		s.Serve(r, a)
+		close(served)
+	}()
 	t.Cleanup(func() {
 		if err := s.Shutdown(t.Context()); err != nil && !errors.Is(err, ErrNotDrained) {
 			t.Error(err)
 		}
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
+		<-served
 	})
-	return s, u, l
 }
 
 func framed(messages ...[]byte) []byte {

@@ -15,25 +15,29 @@ type addressedConn struct {
 
 func (c addressedConn) RemoteAddr() net.Addr { return c.addr }
 
-func TestStreamForgetsTheAddress(t *testing.T) {
+func TestConnectionForgetsTheAddress(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
 	addr := &net.TCPAddr{IP: net.IP{192, 0, 2, 1}, Port: 4711}
 	server := newServer(Options{})
-	s := newStream(server.front, server.conns, addressedConn{here, addr})
-	server.conns.add(s)
+	s := server.tcpListener(nil, TCP).admit(addressedConn{here, addr})
 	if s.addr != netip.MustParseAddr("192.0.2.1") {
-		t.Fatal("the stream is from elsewhere")
+		t.Fatal("the connection is from elsewhere")
 	}
-	s.close()
+	if text := s.RemoteAddr().String(); text != "[client]" {
+		t.Error("who reads from it learns ", text)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
 	if s.addr.IsValid() {
-		t.Error("the stream keeps the address")
+		t.Error("the connection keeps the address")
 	}
 	if !addr.IP.IsUnspecified() {
 		t.Error("the connection keeps the address")
 	}
 	if len(server.conns.open)+len(server.conns.perAddress) != 0 {
-		t.Error("the table keeps the stream")
+		t.Error("the table keeps the connection")
 	}
 }
 

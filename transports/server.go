@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -31,9 +32,24 @@ type Admitter interface {
 
 // Options say where a Server listens and what it allows. The zero value listens nowhere, with the default limits.
 type Options struct {
-	// UDP and TCP are the addresses to listen on. With port 0 the system chooses one, see Server.Addrs. An IPv6
-	// address, the wildcard too, serves IPv6 only.
-	UDP, TCP []netip.AddrPort
+	// The addresses to listen on. With port 0 the system chooses one, see Server.Addrs. An IPv6 address, the wildcard too,
+	// serves IPv6 only. HTTPS is DoH over HTTP/1.1 and HTTP/2, on TCP. HTTP3 and QUIC are on UDP; an address that both
+	// have is one socket, where clients choose by ALPN.
+	UDP, TCP, TLS, HTTPS, HTTP3, QUIC []netip.AddrPort
+
+	// Certificates are shown to clients of the encrypted transports, which need them.
+	Certificates Certificates
+	// MinTLS is the oldest version of TLS over TCP, as crypto/tls numbers them; at least TLS 1.2, which is the default.
+	MinTLS uint16
+	// AltSvc is the port of HTTP/3 that clients of HTTPS are told of (RFC 7838). 0: none.
+	AltSvc uint16
+
+	// Plain is where DoH is served in clear, to a reverse proxy that says in X-Forwarded-For who its client is: addresses, or
+	// absolute paths of Unix sockets. Over TCP, only PlainProxies are served.
+	Plain        []string
+	PlainProxies []netip.Prefix
+	// Proxies begin each connection over TCP, TLS and HTTPS and each datagram over UDP with a PROXY header of version 2.
+	Proxies []netip.Prefix
 
 	Limits Limits
 	// Quota is shared by Servers whose clients count together, such as one Server for each address. Nil: its own.
@@ -49,10 +65,12 @@ type Options struct {
 type Limits struct {
 	Waiting              int // clients waiting for a resolution, in all: 10,000
 	WaitingPerNetwork    int // of them from one /24 or /56 over UDP: 100
-	WaitingPerNetworkTCP int // and over TCP, where the address is known to be true: 1,000
+	WaitingPerNetworkTCP int // and over other transports, where the address is known to be true: 1,000
 
-	Connections           int // TCP connections: 1,000
+	Connections           int // connections of a Server: 1,000
 	ConnectionsPerAddress int // of them from one address: 64
+	Handshakes            int // connections whose TLS handshake is in progress: 256
+	HandshakesPerAddress  int // of them from one address: 32
 	Pipelined             int // queries in progress on one connection: 64
 }
 
@@ -67,6 +85,8 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.WaitingPerNetworkTCP, 1000)
 	orDefault(&l.Connections, 1000)
 	orDefault(&l.ConnectionsPerAddress, 64)
+	orDefault(&l.Handshakes, 256)
+	orDefault(&l.HandshakesPerAddress, 32)
 	orDefault(&l.Pipelined, 64)
 	return l
 }
@@ -76,23 +96,28 @@ type Transport uint8
 
 // Transports.
 const (
-	UDP Transport = iota
-	TCP
+	UDP   Transport = iota
+	TCP             // RFC 7766
+	TLS             // DoT, RFC 7858
+	HTTPS           // DoH over HTTP/1.1 and HTTP/2, RFC 8484
+	HTTP3           // DoH over HTTP/3
+	QUIC            // DoQ, RFC 9250
 	transportCount
 )
 
-func (t Transport) String() string {
-	if t == UDP {
-		return "udp"
-	}
-	return "tcp"
-}
+var transportNames = [transportCount]string{"udp", "tcp", "tls", "https", "http3", "quic"}
+
+func (t Transport) String() string { return transportNames[t] }
+
+func (t Transport) isEncrypted() bool { return t >= TLS }
 
 // A Server receives queries on its listen addresses and answers them.
 type Server struct {
 	front *front
 	udp   []*udpSocket
 	tcp   []*tcpListener
+	quic  []*quicListener
+	http  []*httpService
 	conns *connections
 	addrs [transportCount][]netip.AddrPort
 
@@ -106,17 +131,9 @@ type Server struct {
 // *ListenError. When one cannot be opened, none stays open.
 func Listen(ctx context.Context, o Options) (*Server, error) {
 	s := newServer(o)
-	for _, addr := range o.UDP {
-		if err := s.listenUDP(ctx, addr); err != nil {
-			s.closeAll()
-			return nil, err
-		}
-	}
-	for _, addr := range o.TCP {
-		if err := s.listenTCP(ctx, addr); err != nil {
-			s.closeAll()
-			return nil, err
-		}
+	if err := s.listen(ctx, &o); err != nil {
+		s.closeAll()
+		return nil, err
 	}
 	return s, nil
 }
@@ -126,28 +143,126 @@ func newServer(o Options) *Server {
 	return &Server{front: f, conns: newConnections(f), closed: make(chan struct{})}
 }
 
+func (s *Server) listen(ctx context.Context, o *Options) error {
+	for _, addr := range o.UDP {
+		if err := s.listenUDP(ctx, o, addr); err != nil {
+			return err
+		}
+	}
+	for _, over := range []struct {
+		transport Transport
+		addrs     []netip.AddrPort
+	}{{TCP, o.TCP}, {TLS, o.TLS}, {HTTPS, o.HTTPS}} {
+		for _, addr := range over.addrs {
+			if err := s.listenTCP(ctx, o, over.transport, addr); err != nil {
+				return err
+			}
+		}
+	}
+	for _, addr := range o.Plain {
+		if err := s.listenPlain(ctx, o, addr); err != nil {
+			return err
+		}
+	}
+	return s.listenQUIC(ctx, o)
+}
+
 // maxSockets bounds the sockets of one UDP address: more readers than that do not help a resolver.
 const maxSockets = 8
 
-func (s *Server) listenUDP(ctx context.Context, addr netip.AddrPort) error {
+func (s *Server) listenUDP(ctx context.Context, o *Options, addr netip.AddrPort) error {
 	conns, err := openUDP(ctx, addr, min(runtime.GOMAXPROCS(0), maxSockets))
 	if err != nil {
 		return listenError(UDP, addr, err)
 	}
 	for _, conn := range conns {
-		s.udp = append(s.udp, &udpSocket{front: s.front, conn: conn})
+		s.udp = append(s.udp, &udpSocket{front: s.front, conn: conn, proxies: o.Proxies})
 	}
 	s.addrs[UDP] = append(s.addrs[UDP], localAddr(conns[0].LocalAddr()))
 	return nil
 }
 
-func (s *Server) listenTCP(ctx context.Context, addr netip.AddrPort) error {
-	l, err := openTCP(ctx, addr)
+func (s *Server) listenTCP(ctx context.Context, o *Options, t Transport, addr netip.AddrPort) error {
+	listener, err := openTCP(ctx, addr)
 	if err != nil {
-		return listenError(TCP, addr, err)
+		return listenError(t, addr, err)
 	}
-	s.tcp = append(s.tcp, &tcpListener{front: s.front, conns: s.conns, listener: l, loops: &s.loops})
-	s.addrs[TCP] = append(s.addrs[TCP], localAddr(l.Addr()))
+	l := s.tcpListener(listener, t)
+	l.proxies = o.Proxies
+	switch t {
+	case TLS:
+		l.tls = o.tlsConfig(alpnDoT)
+	case HTTPS:
+		l.tls = o.tlsConfig(alpnHTTP2, alpnHTTP1)
+		l.service = s.httpService(&doh{front: s.front, transport: HTTPS, altSvc: altSvc(o.AltSvc)})
+	default:
+	}
+	s.addrs[t] = append(s.addrs[t], localAddr(listener.Addr()))
+	return nil
+}
+
+// tcpListener serves DNS on a listener, unless it is given another service.
+func (s *Server) tcpListener(listener net.Listener, t Transport) *tcpListener {
+	l := &tcpListener{
+		front: s.front, conns: s.conns, listener: listener, loops: &s.loops, transport: t,
+		service: streams{s.front, s.conns},
+	}
+	s.tcp = append(s.tcp, l)
+	return l
+}
+
+func (s *Server) httpService(d *doh) *httpService {
+	h := newHTTPService(d, s.conns)
+	s.http = append(s.http, h)
+	return h
+}
+
+func (s *Server) listenPlain(ctx context.Context, o *Options, addr string) error {
+	listener, err := openPlain(ctx, addr)
+	if err != nil {
+		return listenError(HTTPS, netip.AddrPort{}, err)
+	}
+	s.tcpListener(listener, HTTPS).service = s.httpService(&doh{front: s.front, transport: HTTPS, plain: true, proxies: o.PlainProxies})
+	return nil
+}
+
+// listenQUIC opens one socket for each address, for DoQ, HTTP/3 or both.
+func (s *Server) listenQUIC(ctx context.Context, o *Options) error {
+	for _, addr := range o.HTTP3 {
+		both := addr.Port() != 0 && slices.Contains(o.QUIC, addr)
+		transports := []Transport{HTTP3}
+		if both {
+			transports = append(transports, QUIC)
+		}
+		if err := s.openQUIC(ctx, o, addr, transports...); err != nil {
+			return err
+		}
+	}
+	for _, addr := range o.QUIC {
+		if addr.Port() != 0 && slices.Contains(o.HTTP3, addr) {
+			continue
+		}
+		if err := s.openQUIC(ctx, o, addr, QUIC); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Server) openQUIC(ctx context.Context, o *Options, addr netip.AddrPort, transports ...Transport) error {
+	socket, err := openQUIC(ctx, addr)
+	if err != nil {
+		return listenError(transports[0], addr, err)
+	}
+	l, err := s.quicListener(socket, o, transports...)
+	if err != nil {
+		_ = socket.Close()
+		return listenError(transports[0], addr, err)
+	}
+	s.quic = append(s.quic, l)
+	for _, t := range transports {
+		s.addrs[t] = append(s.addrs[t], localAddr(socket.LocalAddr()))
+	}
 	return nil
 }
 
@@ -170,22 +285,31 @@ func (s *Server) Addrs(t Transport) []netip.AddrPort { return s.addrs[t] }
 func (s *Server) Counters(t Transport) *Counters { return &s.front.counters[t] }
 
 // Serve answers queries until Shutdown is complete. It is called once.
-func (s *Server) Serve(r Responder, a Admitter) error {
+func (s *Server) Serve(r Responder, a Admitter) {
 	s.mu.Lock()
 	if !s.stopped {
 		s.front.responder, s.front.admitter = r, a
-		for _, u := range s.udp {
-			s.loops.Go(u.read)
-		}
-		for _, l := range s.tcp {
-			s.loops.Go(l.accept)
-		}
+		s.start()
 	}
 	s.mu.Unlock()
 	<-s.closed
 	s.loops.Wait()
 	s.front.resolutions.Wait()
-	return nil
+}
+
+func (s *Server) start() {
+	for _, u := range s.udp {
+		s.loops.Go(u.read)
+	}
+	for _, l := range s.tcp {
+		s.loops.Go(l.accept)
+	}
+	for _, l := range s.quic {
+		s.loops.Go(l.accept)
+	}
+	for _, h := range s.http {
+		go h.run() // ends with its shutdown
+	}
 }
 
 // drainWithin is how long clients that wait at Shutdown may still get their answers.
@@ -202,8 +326,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	drained := make(chan struct{})
 	go func() {
-		s.loops.Wait()
-		s.front.resolutions.Wait()
+		s.drain(ctx)
 		close(drained)
 	}()
 	var err error
@@ -216,6 +339,18 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.closeAll()
 	close(s.closed)
 	return err
+}
+
+// drain waits for the answers that are on their way. HTTP comes last: its connections are used until they are closed.
+func (s *Server) drain(ctx context.Context) {
+	for _, l := range s.quic {
+		l.drain(ctx)
+	}
+	s.loops.Wait()
+	s.front.resolutions.Wait()
+	for _, h := range s.http {
+		h.shutdown(ctx)
+	}
 }
 
 func (s *Server) stopReading() (first bool) {
@@ -232,6 +367,9 @@ func (s *Server) stopReading() (first bool) {
 	for _, l := range s.tcp {
 		_ = l.listener.Close()
 	}
+	for _, l := range s.quic {
+		l.stopReading()
+	}
 	s.conns.stopReading()
 	return true
 }
@@ -245,6 +383,12 @@ func (s *Server) closeAll() {
 	}
 	for _, l := range s.tcp {
 		_ = l.listener.Close()
+	}
+	for _, l := range s.quic {
+		l.close()
+	}
+	for _, h := range s.http {
+		_ = h.server.Close()
 	}
 	s.conns.closeAll()
 }

@@ -2,23 +2,29 @@ package transports
 
 import (
 	"context"
-	"encoding/binary"
+	"crypto/tls"
 	"errors"
-	"io"
 	"net"
 	"net/netip"
-	"os"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// A tcpListener accepts connections and starts a stream for each.
+// A tcpListener accepts connections of one transport and has each of them greeted and served on a goroutine of its own.
 type tcpListener struct {
-	front    *front
-	conns    *connections
-	listener net.Listener
-	loops    *sync.WaitGroup
+	front     *front
+	conns     *connections
+	listener  net.Listener
+	loops     *sync.WaitGroup
+	transport Transport
+	tls       *tls.Config    // nil: in clear
+	proxies   []netip.Prefix // who say in a PROXY header whom they speak for
+	service   service
+}
+
+// A service speaks with a client over a connection that is greeted. The connection is its own to close.
+type service interface {
+	serve(s *socket, conn net.Conn)
 }
 
 func openTCP(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
@@ -38,9 +44,7 @@ func (l *tcpListener) accept() {
 		switch {
 		case err == nil:
 			wait.reset()
-			s := newStream(l.front, l.conns, conn)
-			l.conns.add(s)
-			l.loops.Go(s.serve)
+			l.loops.Go(l.admit(conn).welcome)
 		case l.front.isStopping() || errors.Is(err, net.ErrClosed):
 			return
 		default: // most likely no descriptor is left
@@ -53,297 +57,121 @@ func (l *tcpListener) accept() {
 	}
 }
 
-// Time-outs of a connection (RFC 7766 section 6.2.3, RFC 9210 section 4.2).
-const (
-	firstMessageWithin = 3 * time.Second
-	betweenOctets      = 2 * time.Second
-	wholeMessageWithin = 10 * time.Second
-	writeWithin        = 2 * time.Second
-)
-
-const (
-	streamBuffer = 4 << 10  // grows for a longer message
-	flushAbove   = 16 << 10 // answers that wait to be written together
-	frameLength  = 2        // RFC 1035 section 4.2.2
-)
-
-// A stream is a connection of a client, with one goroutine that reads messages from it. Answers known at once are
-// written together before it reads on; the others follow in the order in which they are found (RFC 7766 section
-// 7).
-type stream struct {
-	front *front
-	conns *connections
-	conn  net.Conn
-	addr  netip.Addr // held as long as the connection
-	ctx   context.Context
-	stop  context.CancelFunc
-
-	turns    chan struct{} // one in it for each query in progress
-	active   atomic.Int64  // when a message or an answer was last complete, in nanoseconds
-	accepted time.Time
-
-	visit     visit
-	in        []byte // in[start:end] is read but not yet treated
-	start     int
-	end       int
-	out       []byte
-	messages  int
-	beginning time.Time // when the first octets of an incomplete message came
-
-	writing sync.Mutex
-}
-
-func newStream(f *front, conns *connections, conn net.Conn) *stream {
-	s := &stream{
-		front: f, conns: conns, conn: conn, addr: remoteAddr(conn),
-		turns: make(chan struct{}, f.limits.Pipelined), accepted: time.Now(), in: make([]byte, streamBuffer),
+// admit gives a connection its place.
+func (l *tcpListener) admit(conn net.Conn) *socket {
+	addr := remoteAddr(conn)
+	s := &socket{Conn: conn, listener: l, proxied: contains(l.proxies, addr)}
+	if s.proxied {
+		addr = netip.Addr{} // the proxy's: nobody's limit is counted against it
 	}
-	s.active.Store(s.accepted.UnixNano())
-	s.ctx, s.stop = context.WithCancel(f.ctx)
+	s.connection = newConnection(l.front, l.transport, addr)
+	s.greeting = l.tls != nil
+	s.cut = func() { _ = conn.Close() }
+	s.halt = func() { _ = conn.SetReadDeadline(longAgo) }
+	l.conns.add(s.connection)
 	return s
 }
 
-func remoteAddr(conn net.Conn) netip.Addr {
-	if a, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-		return a.AddrPort().Addr().Unmap()
+func remoteAddr(conn net.Conn) netip.Addr { return hostOf(conn.RemoteAddr()) }
+
+func contains(prefixes []netip.Prefix, addr netip.Addr) bool {
+	for _, p := range prefixes {
+		if p.Contains(addr.WithZone("")) {
+			return true
+		}
 	}
-	return netip.Addr{}
+	return false
 }
 
-func (s *stream) serve() {
+// A socket is a client's TCP connection as TLS and HTTP see it: they are not shown where the client is.
+type socket struct {
+	net.Conn
+	*connection
+	listener *tcpListener
+	proxied  bool
+	early    []byte // came in one segment with the PROXY header
+	quota    int    // octets that may still come before the handshake is over
+	closing  sync.Once
+}
+
+// welcome greets and serves the client.
+func (s *socket) welcome() {
 	wipeStack() // as in job.run
 	defer wipeStack()
-	defer s.close()
 	defer func() {
 		if cause := recover(); cause != nil {
-			s.front.panicked(TCP)
+			s.listener.front.panicked(s.transport)
+			_ = s.Close()
 		}
 	}()
-	err := s.converse()
-	if !errors.Is(err, io.EOF) && !errors.Is(err, errStopping) {
-		return // the client is gone or does not behave: nobody waits for what is in progress
-	}
-	for range cap(s.turns) { // who has closed one half only still gets all answers (RFC 1035 section 4.2.2)
-		s.turns <- struct{}{}
-	}
-}
-
-// close ends the connection and what is in progress for it, and forgets what was sent.
-func (s *stream) close() {
-	s.stop()
-	_ = s.conn.Close()
-	s.conns.remove(s)
-	s.visit.end()
-	clear(s.in)
-	clear(s.out)
-	s.addr = netip.Addr{}
-	if a, ok := s.conn.RemoteAddr().(*net.TCPAddr); ok {
-		clear(a.IP) // the system call's own copy, too: net.TCPAddr refers to it
-	}
-}
-
-// Reasons why a stream ends; they are handled in this file and nowhere shown.
-var (
-	errStopping  = errors.New("server stops reading")
-	errNoQuery   = errors.New("message is not a query")
-	errNotServed = errors.New("client is not served")
-)
-
-// converse reads and treats messages until it cannot go on.
-func (s *stream) converse() error {
-	for {
-		msg, ok := s.next()
-		if !ok {
-			if err := s.flush(); err != nil {
-				return err
-			}
-			if err := s.fill(); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := s.receive(msg); err != nil {
-			return err
-		}
-	}
-}
-
-// next takes the next complete message out of the buffer.
-func (s *stream) next() (msg []byte, ok bool) {
-	rest := s.in[s.start:s.end]
-	if len(rest) < frameLength {
-		return nil, false
-	}
-	size := frameLength + int(binary.BigEndian.Uint16(rest))
-	if len(rest) < size {
-		return nil, false
-	}
-	s.start += size
-	s.messages++
-	s.beginning = time.Time{}
-	s.active.Store(time.Now().UnixNano())
-	return rest[frameLength:size], true
-}
-
-// fill reads more octets, at least one.
-func (s *stream) fill() error {
-	s.makeRoom()
-	if s.end > 0 && s.beginning.IsZero() {
-		s.beginning = time.Now()
-	}
-	for {
-		_ = s.conn.SetReadDeadline(s.deadline(time.Now()))
-		if s.front.isStopping() { // looked at after the deadline is set: stopReading sets its own after closing
-			return errStopping
-		}
-		n, err := s.conn.Read(s.in[s.end:])
-		s.end += n
-		switch {
-		case n > 0:
-			return nil
-		case s.front.isStopping():
-			return errStopping
-		case !errors.Is(err, os.ErrDeadlineExceeded) || !s.mayWaitOn():
-			return err
-		}
-	}
-}
-
-// makeRoom moves an incomplete message to the front of the buffer, which grows to hold it, and clears the rest.
-func (s *stream) makeRoom() {
-	rest := s.in[s.start:s.end]
-	size := streamBuffer
-	if len(rest) >= frameLength {
-		size = max(size, frameLength+int(binary.BigEndian.Uint16(rest)))
-	}
-	if size > len(s.in) || len(s.in) > maxKept {
-		in := make([]byte, size)
-		copy(in, rest)
-		clear(s.in)
-		s.in = in
-	} else {
-		copy(s.in, rest)
-		clear(s.in[len(rest):s.end])
-	}
-	s.start, s.end = 0, len(rest)
-}
-
-// deadline says until when the next octets must come.
-func (s *stream) deadline(now time.Time) time.Time {
-	limit := s.accepted.Add(firstMessageWithin)
-	switch {
-	case s.end == 0 && s.messages == 0:
-		return limit
-	case s.end == 0:
-		return s.idleUntil()
-	case s.messages > 0:
-		limit = s.beginning.Add(wholeMessageWithin)
-	}
-	if next := now.Add(betweenOctets); next.Before(limit) {
-		return next
-	}
-	return limit
-}
-
-func (s *stream) idleUntil() time.Time {
-	since := time.Unix(0, s.active.Load())
-	if len(s.turns) > 0 { // a connection with queries in progress is not idle (RFC 7766 section 3)
-		since = time.Now()
-	}
-	return since.Add(s.conns.idle())
-}
-
-// mayWaitOn reports, when a read has timed out, whether an answer was sent meanwhile or is still to be sent.
-func (s *stream) mayWaitOn() bool {
-	return s.end == 0 && s.messages > 0 && s.idleUntil().After(time.Now())
-}
-
-// receive answers a message at once, or leaves it to a job.
-func (s *stream) receive(msg []byte) error {
-	defer s.visit.end()
-	l := link{transport: TCP, idle: s.conns.idle()}
-	answer, o := s.front.receive(&s.visit, msg, s.addr, l)
-	if o == missed {
-		started, err := s.startJob(msg, l)
-		if started || err != nil {
-			return err
-		}
-		answer, o = s.front.fail(s.visit.answer, &s.visit.query, tooManyWait, l), answered
-	}
-	if o == dropped {
-		return errNoQuery
-	}
-	s.out = appendFrame(s.out, answer)
-	if o == turnedAway { // strangers shall not crowd out those who are served
-		return errors.Join(s.flush(), errNotServed)
-	}
-	if len(s.out) > flushAbove {
-		return s.flush()
-	}
-	return nil
-}
-
-// startJob waits for a turn, so that nothing more is read from who has enough queries in progress, and then asks for
-// a slot. started is false when there is none.
-func (s *stream) startJob(msg []byte, l link) (started bool, err error) {
-	select {
-	case s.turns <- struct{}{}:
-	default:
-		if err := s.flush(); err != nil {
-			return false, err
-		}
-		select {
-		case s.turns <- struct{}{}:
-		case <-s.ctx.Done():
-			return false, s.ctx.Err()
-		}
-	}
-	j := s.front.newJob(&s.visit, msg, s.addr, l)
-	if j == nil {
-		<-s.turns
-		return false, nil
-	}
-	j.start(s.ctx, s)
-	return true, nil
-}
-
-func (s *stream) deliver(j *job, answer []byte) {
-	defer func() { <-s.turns }()
-	j.frame = appendFrame(j.frame[:0], answer)
-	_ = s.write(j.frame) // the reader sees the end, too
-	s.active.Store(time.Now().UnixNano())
-}
-
-// appendFrame appends a message behind its length: one write, one segment (RFC 7766 section 8).
-func appendFrame(dst, msg []byte) []byte {
-	return append(binary.BigEndian.AppendUint16(dst, uint16(len(msg))), msg...)
-}
-
-// flush writes the answers that were known at once.
-func (s *stream) flush() error {
-	if len(s.out) == 0 {
-		return nil
-	}
-	err := s.write(s.out)
-	clear(s.out)
-	if s.out = s.out[:0]; cap(s.out) > 2*flushAbove {
-		s.out = nil
-	}
-	return err
-}
-
-// write writes frames and ends a connection that does not take them.
-func (s *stream) write(frames []byte) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	_ = s.conn.SetWriteDeadline(time.Now().Add(writeWithin))
-	_, err := s.conn.Write(frames)
+	conn, err := s.greet()
 	if err != nil {
-		s.front.drop(TCP, SendFailed)
-		s.stop()
-		_ = s.conn.Close()
+		_ = s.Close()
+		return
 	}
+	s.touch()
+	s.listener.service.serve(s, conn)
+}
+
+// greet reads what comes before the first message: whom a proxy speaks for, and the handshake of TLS.
+func (s *socket) greet() (net.Conn, error) {
+	if s.proxied {
+		if err := s.readProxyHeader(); err != nil {
+			return nil, err
+		}
+	}
+	if s.listener.tls == nil {
+		return s, nil
+	}
+	return s.shakeHands()
+}
+
+// Read reads what is left of the first segment, and then from the connection.
+func (s *socket) Read(b []byte) (int, error) {
+	if len(s.early) > 0 {
+		n := copy(b, s.early)
+		clear(s.early[:n])
+		s.early = s.early[n:]
+		return n, nil
+	}
+	if s.quota > 0 {
+		return s.readMetered(b)
+	}
+	return s.Conn.Read(b)
+}
+
+// RemoteAddr is no address: whoever asks for one might write it down.
+func (s *socket) RemoteAddr() net.Addr { return nowhere{} }
+
+type nowhere struct{}
+
+func (nowhere) Network() string { return "tcp" }
+func (nowhere) String() string  { return "[client]" }
+
+// Close ends the connection and what is in progress for it, and forgets where the client is.
+func (s *socket) Close() (err error) {
+	s.closing.Do(func() {
+		s.stop()
+		err = s.Conn.Close()
+		s.listener.conns.remove(s.connection)
+		if a, ok := s.Conn.RemoteAddr().(*net.TCPAddr); ok {
+			clear(a.IP) // the system call's own copy, too: net.TCPAddr refers to it
+		}
+	})
 	return err
 }
 
-var _ sender = (*stream)(nil)
+// Streams is the service of DNS over TCP and TLS.
+type streams struct {
+	front *front
+	conns *connections
+}
+
+func (d streams) serve(s *socket, conn net.Conn) {
+	newStream(d.front, d.conns, s.connection, conn).serve()
+	_ = conn.SetWriteDeadline(time.Now().Add(writeWithin)) // closing TLS writes an alert
+	_ = conn.Close()
+	_ = s.Close()
+}
+
+var _ service = streams{}

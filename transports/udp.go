@@ -12,8 +12,9 @@ import (
 
 // A udpSocket is one of the sockets of a UDP listen address, with one goroutine that reads from it.
 type udpSocket struct {
-	front *front
-	conn  packetConn
+	front   *front
+	conn    packetConn
+	proxies []netip.Prefix // who say in a PROXY header whom they speak for
 }
 
 // A packetConn is what is used of net.UDPConn. Control messages say which address was asked, where the socket alone
@@ -57,13 +58,20 @@ func (u *udpSocket) read() {
 // receive answers a message at once, or leaves it to a job.
 func (u *udpSocket) receive(v *visit, message, control []byte, peer netip.AddrPort) {
 	defer v.end()
-	l := link{transport: UDP}
-	answer, o := u.front.receive(v, message, peer.Addr(), l)
+	client, l := peer.Addr(), link{transport: UDP}
+	if len(u.proxies) > 0 && contains(u.proxies, client.Unmap()) {
+		var err error
+		if client, message, err = cutProxyHeader(message, client); err != nil {
+			u.front.drop(UDP, NotAQuery)
+			return
+		}
+	}
+	answer, o := u.front.receive(v, message, client, l)
 	switch o {
 	case answered, turnedAway:
 		u.send(answer, &v.query, control, peer)
 	case missed:
-		j := u.front.newJob(v, message, peer.Addr(), l)
+		j := u.front.newJob(v, message, client, l)
 		if j == nil {
 			u.front.drop(UDP, NoSlot)
 			return

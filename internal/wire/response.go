@@ -1,6 +1,9 @@
 package wire
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // An OPT is what goes into the OPT record of a response (RFC 6891 section 6).
 type OPT struct {
@@ -11,10 +14,12 @@ type OPT struct {
 	Cookie  []byte // client and server cookie
 	// Keepalive is the idle time-out in units of 100 ms (RFC 7828 section 3.1); negative: no option.
 	Keepalive int
+	// Padding makes the length of the whole message a multiple of it (RFC 7830); 0: no option.
+	Padding int
 }
 
 // AppendOPT appends an OPT record to a message and counts it. Errors that do not fit in room octets are left out,
-// text first, so that a report never costs the answer its place.
+// text first, so that a report never costs the answer its place; padding takes what room is left.
 func AppendOPT(msg []byte, opt *OPT, room int) []byte {
 	var do byte
 	if opt.DO {
@@ -31,6 +36,9 @@ func AppendOPT(msg []byte, opt *OPT, room int) []byte {
 	for _, e := range opt.Errors {
 		msg = appendError(msg, e, room-(len(msg)-start))
 	}
+	if opt.Padding > 0 {
+		msg = appendPadding(msg, opt.Padding, start+room)
+	}
 	put16(msg[start+9:], uint16(len(msg)-start-11))
 	put16(msg[10:], be16(msg[10:])+1)
 	return msg
@@ -42,6 +50,21 @@ const OPTLength = 11
 func appendOption(msg []byte, code uint16, value []byte) []byte {
 	msg = append(msg, byte(code>>8), byte(code), byte(len(value)>>8), byte(len(value)))
 	return append(msg, value...)
+}
+
+// appendPadding appends zeros (RFC 7830 section 3) up to the next multiple of block, or to most where that is less.
+func appendPadding(msg []byte, block, most int) []byte {
+	const header = 4
+	size := len(msg) + header
+	size = min((size+block-1)/block*block, most) - size
+	if size < 0 {
+		return msg
+	}
+	msg = append(msg, 0, OptionPadding, byte(size>>8), byte(size))
+	msg = slices.Grow(msg, size)
+	padding := msg[len(msg) : len(msg)+size]
+	clear(padding)
+	return msg[:len(msg)+size]
 }
 
 func appendError(msg []byte, e ExtendedError, room int) []byte {
@@ -141,4 +164,50 @@ func CountDown(msg []byte, offsets []uint16, seconds uint32) {
 		ttl := be32(msg[off:])
 		put32(msg[off:], ttl-min(ttl, seconds))
 	}
+}
+
+// Freshness returns for how many seconds an answer may be kept by a cache that looks at nothing else of it: the smallest
+// TTL in the answer section, or of a negative answer the one that its SOA record gives (RFC 8484 section 5.1, RFC 2308
+// section 5). Zero when there is neither.
+func Freshness(msg []byte) uint32 {
+	if len(msg) < HeaderLength {
+		return 0
+	}
+	off, ok := HeaderLength, true
+	for range be16(msg[4:]) {
+		if off, ok = skipName(msg, off); !ok {
+			return 0
+		}
+		off += 4
+	}
+	if answers := be16(msg[6:]); answers > 0 {
+		return smallestTTL(msg, off, answers)
+	}
+	return negativeTTL(msg, off, be16(msg[8:]))
+}
+
+func smallestTTL(msg []byte, off int, count uint16) uint32 {
+	smallest := uint32(math.MaxInt32)
+	for range count {
+		r, end, ok := parseRecord(msg, off)
+		if !ok {
+			return 0
+		}
+		smallest, off = min(smallest, r.ttl), end
+	}
+	return smallest
+}
+
+func negativeTTL(msg []byte, off int, count uint16) uint32 {
+	for range count {
+		r, end, ok := parseRecord(msg, off)
+		if !ok {
+			return 0
+		}
+		if r.kind == TypeSOA && len(r.data) >= 4 {
+			return min(r.ttl, be32(r.data[len(r.data)-4:]))
+		}
+		off = end
+	}
+	return 0
 }

@@ -1,0 +1,327 @@
+package transports
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/base64"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"tacit/internal/wire"
+)
+
+// Path is where DNS over HTTPS is served (RFC 8484 section 4.1 lets the server choose; this is everybody's choice).
+const Path = "/dns-query"
+
+const messageType = "application/dns-message" // RFC 8484 section 6
+
+// A doh answers requests, whatever version of HTTP they came by.
+type doh struct {
+	front     *front
+	transport Transport
+	altSvc    string // tells of HTTP/3 (RFC 7838), empty: nothing
+
+	plain   bool           // in clear, for reverse proxies, who say who the client is
+	proxies []netip.Prefix // where they are; who comes by a Unix socket has no address
+}
+
+// ServeHTTP answers one request. What the client says of itself in headers is not read, and the answer has no more headers than
+// a cache needs (RFC 8484 section 8).
+func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c := connectionOf(r.Context())
+	c.pending.Add(1)
+	defer func() {
+		c.touch()
+		c.pending.Add(-1)
+	}()
+	w.Header()["Date"] = nil
+	if d.altSvc != "" {
+		w.Header()["Alt-Svc"] = []string{d.altSvc}
+	}
+	addr, ok := d.client(r, c)
+	if !ok {
+		fail(w, http.StatusForbidden)
+		return
+	}
+	q, status := readRequest(w, r)
+	if status != http.StatusOK {
+		fail(w, status)
+		return
+	}
+	defer clear(q.message)
+	answer := func(msg []byte) { q.form.write(w, msg) }
+	if d.front.exchange(r.Context(), q.message, addr, link{transport: d.transport}, answer) == dropped {
+		fail(w, http.StatusBadRequest)
+	}
+}
+
+// client says where the client is. A proxy appends the address of its own client to what others may have written before.
+func (d *doh) client(r *http.Request, c *connection) (netip.Addr, bool) {
+	if !d.plain {
+		addr := c.client()
+		return addr, addr.IsValid()
+	}
+	if proxy := c.client(); proxy.IsValid() && !contains(d.proxies, proxy) {
+		return netip.Addr{}, false
+	}
+	values := r.Header.Values("X-Forwarded-For")
+	if len(values) == 0 {
+		return netip.Addr{}, false
+	}
+	all := values[len(values)-1]
+	addr, err := netip.ParseAddr(strings.TrimSpace(all[strings.LastIndexByte(all, ',')+1:]))
+	return addr.Unmap(), err == nil
+}
+
+func fail(w http.ResponseWriter, status int) {
+	if status == http.StatusMethodNotAllowed {
+		w.Header()["Allow"] = []string{"GET, POST"}
+	}
+	w.Header()["Content-Length"] = []string{"0"}
+	w.WriteHeader(status)
+}
+
+// A form is what an answer looks like.
+type form interface {
+	write(w http.ResponseWriter, answer []byte)
+}
+
+// A request is a DNS message and the form in which its answer is wanted.
+type request struct {
+	message []byte
+	form    form
+}
+
+// Bounds of a request.
+const (
+	maxGETValue = 2048 // of the parameter dns, before it is decoded
+	maxMessage  = 65535
+	bodyWithin  = 2 * time.Second
+)
+
+// readRequest reads the message of a request; status is not 200 when there is none to be answered.
+func readRequest(w http.ResponseWriter, r *http.Request) (q request, status int) {
+	if r.URL.Path != Path {
+		return request{}, http.StatusNotFound
+	}
+	switch r.Method {
+	case http.MethodGet:
+		return readGET(r.URL.RawQuery)
+	case http.MethodPost:
+		return readPOST(w, r)
+	default:
+		return request{}, http.StatusMethodNotAllowed
+	}
+}
+
+func readGET(query string) (request, int) {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return request{}, http.StatusBadRequest
+	}
+	if encoded, ok := values["dns"]; ok {
+		message, err := decodeGET(encoded[0])
+		if err != nil || len(encoded) > 1 {
+			return request{}, http.StatusBadRequest
+		}
+		return request{message, messageForm{}}, http.StatusOK
+	}
+	if values.Has("name") {
+		message, err := readJSON(values)
+		if err != nil {
+			return request{}, http.StatusBadRequest
+		}
+		return request{message, jsonForm{}}, http.StatusOK
+	}
+	return request{}, http.StatusBadRequest
+}
+
+var errGETValue = errors.New("dns is no message in base64url")
+
+// decodeGET decodes the parameter dns: base64url without padding (RFC 8484 section 6); padding is forgiven.
+func decodeGET(value string) ([]byte, error) {
+	if len(value) > maxGETValue {
+		return nil, errGETValue
+	}
+	message, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(value, "="))
+	if err != nil || len(message) < wire.HeaderLength {
+		return nil, errGETValue
+	}
+	return message, nil
+}
+
+func readPOST(w http.ResponseWriter, r *http.Request) (request, int) {
+	switch {
+	case !strings.EqualFold(r.Header.Get("Content-Type"), messageType):
+		return request{}, http.StatusUnsupportedMediaType
+	case r.ContentLength > maxMessage:
+		return request{}, http.StatusRequestEntityTooLarge
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
+	message, err := io.ReadAll(io.LimitReader(r.Body, maxMessage+1))
+	switch {
+	case err != nil || len(message) < wire.HeaderLength:
+		return request{}, http.StatusBadRequest
+	case len(message) > maxMessage:
+		return request{}, http.StatusRequestEntityTooLarge
+	}
+	return request{message, messageForm{}}, http.StatusOK
+}
+
+// A messageForm is an answer as a DNS message.
+type messageForm struct{}
+
+func (messageForm) write(w http.ResponseWriter, answer []byte) {
+	writeBody(w, messageType, answer, wire.Freshness(answer))
+}
+
+// writeBody writes an answer and how long a cache may keep it (RFC 8484 section 5.1). An error is the client's loss: it is
+// gone.
+func writeBody(w http.ResponseWriter, contentType string, body []byte, fresh uint32) {
+	h := w.Header()
+	h["Content-Type"] = []string{contentType}
+	h["Content-Length"] = []string{strconv.Itoa(len(body))}
+	h["Cache-Control"] = []string{"max-age=" + strconv.FormatUint(uint64(fresh), 10)}
+	_, _ = w.Write(body)
+}
+
+// Limits of HTTP. Time-outs are those of a connection where it has one.
+const (
+	maxHeader       = 8 << 10
+	maxHTTPStreams  = 100
+	headerWithin    = 3 * time.Second
+	responseWithin  = answerWithin + writeWithin + bodyWithin
+	maxReadFrame    = 16 << 10
+	streamWindow    = 64 << 10 // receive buffers: of a stream, and of a connection
+	connWindow      = 256 << 10
+	httpDrainWithin = time.Second
+)
+
+// An httpService speaks HTTP/1.1 and HTTP/2 over connections that are greeted.
+type httpService struct {
+	server *http.Server
+	queue  *greeted
+	conns  *connections
+}
+
+func newHTTPService(d *doh, conns *connections) *httpService {
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	return &httpService{
+		conns: conns,
+		queue: &greeted{waiting: make(chan net.Conn), closed: make(chan struct{})},
+		server: &http.Server{
+			Handler:           d,
+			Protocols:         protocols,
+			ReadHeaderTimeout: headerWithin,
+			WriteTimeout:      responseWithin,
+			IdleTimeout:       idleWithin,
+			MaxHeaderBytes:    maxHeader,
+			HTTP2: &http.HTTP2Config{
+				MaxConcurrentStreams:          maxHTTPStreams,
+				MaxReadFrameSize:              maxReadFrame,
+				MaxReceiveBufferPerStream:     streamWindow,
+				MaxReceiveBufferPerConnection: connWindow,
+				WriteByteTimeout:              writeWithin,
+			},
+			ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
+				return withConnection(ctx, socketOf(conn).connection)
+			},
+			ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // its lines have requests in them
+		},
+	}
+}
+
+// run speaks HTTP until the service is shut down.
+func (h *httpService) run() { _ = h.server.Serve(h.queue) } // its end is no news: shutdown wants it
+
+func (h *httpService) serve(s *socket, conn net.Conn) {
+	h.conns.entrust(s.connection)
+	select {
+	case h.queue.waiting <- conn:
+	case <-h.queue.closed:
+		_ = s.Close()
+	}
+}
+
+// shutdown lets requests in progress have their answers for a moment, and closes all connections.
+func (h *httpService) shutdown(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, httpDrainWithin)
+	defer cancel()
+	_ = h.server.Shutdown(ctx)
+	_ = h.server.Close()
+}
+
+// greeted is the listener from which net/http takes connections whose handshake is over.
+type greeted struct {
+	waiting chan net.Conn
+	closed  chan struct{}
+	closing sync.Once
+}
+
+func (g *greeted) Accept() (net.Conn, error) {
+	select {
+	case conn := <-g.waiting:
+		return conn, nil
+	case <-g.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (g *greeted) Close() error {
+	g.closing.Do(func() { close(g.closed) })
+	return nil
+}
+
+func (g *greeted) Addr() net.Addr { return nowhere{} }
+
+// socketOf finds the socket below TLS.
+func socketOf(conn net.Conn) *socket {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	return conn.(*socket)
+}
+
+type connectionKey struct{}
+
+func withConnection(ctx context.Context, c *connection) context.Context {
+	return context.WithValue(ctx, connectionKey{}, c)
+}
+
+func connectionOf(ctx context.Context) *connection {
+	return ctx.Value(connectionKey{}).(*connection)
+}
+
+var _ service = (*httpService)(nil)
+
+// openPlain listens where DoH is spoken in clear.
+func openPlain(ctx context.Context, addr string) (net.Listener, error) {
+	var config net.ListenConfig
+	if strings.HasPrefix(addr, "/") {
+		return config.Listen(ctx, "unix", addr)
+	}
+	ap, err := netip.ParseAddrPort(addr)
+	if err != nil {
+		return nil, errListen
+	}
+	return openTCP(ctx, ap)
+}
+
+// altSvc says where HTTP/3 is, for a day (RFC 7838 section 3).
+func altSvc(port uint16) string {
+	if port == 0 {
+		return ""
+	}
+	return `h3=":` + strconv.Itoa(int(port)) + `"; ma=86400`
+}

@@ -1,0 +1,343 @@
+package transports
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
+)
+
+// A quicListener accepts QUIC connections on a UDP socket and serves DoQ, HTTP/3 or both, as the client has chosen by ALPN.
+type quicListener struct {
+	front     *front
+	conns     *connections
+	loops     *sync.WaitGroup
+	socket    net.PacketConn
+	transport *quic.Transport
+	listener  *quic.Listener
+	http      *http3.Server // nil: DoQ only
+	doq       bool
+
+	half   atomic.Int64 // handshakes in progress
+	ctx    context.Context
+	cancel context.CancelFunc
+}
+
+// Limits of QUIC.
+const (
+	quicIdleWithin   = 15 * time.Second
+	maxTokenAge      = 10 * time.Minute // how long a client can be known again by its token (RFC 9000 section 8.1.4)
+	maxQUICStreams   = 100
+	retryAbove       = 100  // handshakes in progress: beyond that, addresses have to be shown to be true first
+	maxHalf          = 1000 // and beyond that nobody is let in
+	quicStreamWindow = 64 << 10
+	quicConnWindow   = 256 << 10
+	quicReadWithin   = 2 * time.Second
+	http3UniStreams  = 3 // control, and two of QPACK (RFC 9114 section 6.2)
+)
+
+// quicListener serves DoQ and HTTP/3, or one of the two, on an open socket.
+func (s *Server) quicListener(socket net.PacketConn, o *Options, transports ...Transport) (*quicListener, error) {
+	l := &quicListener{front: s.front, conns: s.conns, loops: &s.loops, socket: socket}
+	l.ctx, l.cancel = context.WithCancel(context.Background())
+	var protocols []string
+	config := &quic.Config{
+		HandshakeIdleTimeout:           handshakeWithin / 2, // the whole may take twice that
+		MaxIdleTimeout:                 quicIdleWithin,
+		InitialStreamReceiveWindow:     quicStreamWindow,
+		MaxStreamReceiveWindow:         quicStreamWindow,
+		InitialConnectionReceiveWindow: quicConnWindow,
+		MaxConnectionReceiveWindow:     quicConnWindow,
+		MaxIncomingStreams:             maxQUICStreams,
+		MaxIncomingUniStreams:          -1,
+		Allow0RTT:                      false, // what is sent early can be sent again by others (RFC 9250 section 4.5)
+	}
+	for _, t := range transports {
+		if t == QUIC {
+			protocols, l.doq = append(protocols, alpnDoQ), true
+			continue
+		}
+		protocols, config.MaxIncomingUniStreams = append(protocols, alpnHTTP3), http3UniStreams
+		l.http = newHTTP3(&doh{front: s.front, transport: HTTP3})
+	}
+	l.transport = &quic.Transport{
+		Conn: socket, MaxTokenAge: maxTokenAge, ConnContext: l.meet,
+		VerifySourceAddress: func(net.Addr) bool { return l.half.Load() > retryAbove },
+	}
+	tls := o.tlsConfig(protocols...)
+	var err error
+	l.listener, err = l.transport.Listen(tls, config)
+	return l, err
+}
+
+func newHTTP3(d *doh) *http3.Server {
+	return &http3.Server{
+		Handler: d, MaxHeaderBytes: maxHeader, IdleTimeout: idleWithin,
+		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
+			return withConnection(ctx, handshakeOf(conn).connection)
+		},
+	}
+}
+
+// A handshake is what is known of a QUIC connection from its first packet on.
+type handshake struct {
+	connection *connection // set when the handshake is over and the address known to be true
+	over       sync.Once
+}
+
+type handshakeKey struct{}
+
+func handshakeOf(conn *quic.Conn) *handshake {
+	return conn.Context().Value(handshakeKey{}).(*handshake)
+}
+
+var errTooManyHandshakes = errors.New("too many handshakes in progress")
+
+// meet counts a handshake, or refuses it. ctx ends with the connection, and with a handshake that fails.
+func (l *quicListener) meet(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+	if l.half.Add(1) > maxHalf {
+		l.half.Add(-1)
+		return nil, errTooManyHandshakes
+	}
+	h := &handshake{}
+	context.AfterFunc(ctx, func() { l.parted(h) })
+	return context.WithValue(ctx, handshakeKey{}, h), nil
+}
+
+func (l *quicListener) parted(h *handshake) {
+	h.over.Do(func() { l.half.Add(-1) })
+}
+
+func (l *quicListener) accept() {
+	for {
+		conn, err := l.listener.Accept(l.ctx)
+		if err != nil {
+			return // closed: the library has no other error here
+		}
+		l.loops.Go(func() { l.welcome(conn) })
+	}
+}
+
+// welcome serves a connection whose handshake is over.
+func (l *quicListener) welcome(conn *quic.Conn) {
+	wipeStack() // as in job.run
+	defer wipeStack()
+	h := handshakeOf(conn)
+	l.parted(h)
+	t := QUIC
+	if conn.ConnectionState().TLS.NegotiatedProtocol == alpnHTTP3 {
+		t = HTTP3
+	}
+	defer func() {
+		if cause := recover(); cause != nil {
+			l.front.panicked(t)
+			_ = conn.CloseWithError(doqInternalError, "")
+		}
+	}()
+	c := newConnection(l.front, t, hostOf(conn.RemoteAddr()))
+	h.connection = c
+	c.cut = func() { go func() { _ = conn.CloseWithError(doqExcessiveLoad, "") }() } // it waits for the connection's end
+	c.halt = func() {}
+	l.conns.add(c)
+	defer l.conns.remove(c)
+	defer c.stop()
+	if t == HTTP3 {
+		_ = l.http.ServeQUICConn(conn) // how it ends is the client's business
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
+		return
+	}
+	(&doq{front: l.front, connection: c, conn: conn}).serve(l.ctx)
+}
+
+// stopReading lets no new connection in; on DoQ connections, no new stream either.
+func (l *quicListener) stopReading() {
+	_ = l.listener.Close()
+	l.cancel()
+}
+
+// drain lets HTTP/3 requests in progress have their answers until ctx is done, and ends their connections.
+func (l *quicListener) drain(ctx context.Context) {
+	if l.http == nil {
+		return
+	}
+	l.conns.quiet(ctx, HTTP3)
+	_ = l.http.Close()
+}
+
+func (l *quicListener) close() {
+	l.cancel()
+	if l.http != nil {
+		_ = l.http.Close()
+	}
+	_ = l.listener.Close()
+	_ = l.transport.Close()
+	_ = l.socket.Close()
+}
+
+// Error codes of DoQ (RFC 9250 section 4.3).
+const (
+	doqNoError       = 0
+	doqInternalError = 1
+	doqProtocolError = 2
+	doqExcessiveLoad = 4
+)
+
+// A doq is a DoQ connection, with a goroutine for each stream.
+type doq struct {
+	*connection
+	front   *front
+	conn    *quic.Conn
+	answers sync.WaitGroup // of streams that are open
+	watch   sync.WaitGroup // refuseUnidirectional
+}
+
+// serve answers until the client goes or ctx is done; then the streams that are open still get their answers.
+func (d *doq) serve(ctx context.Context) {
+	d.watch.Go(d.refuseUnidirectional)
+	for {
+		stream, err := d.conn.AcceptStream(ctx)
+		if err != nil {
+			break
+		}
+		d.pending.Add(1)
+		d.answers.Go(func() { d.answer(stream) })
+	}
+	d.answers.Wait()
+	_ = d.conn.CloseWithError(doqNoError, "")
+	d.watch.Wait()
+}
+
+// refuseUnidirectional ends the connection of a client that opens a stream in one direction (RFC 9250 section 4.3.3):
+// where HTTP/3 is served by the same socket, the transport lets it.
+func (d *doq) refuseUnidirectional() {
+	if _, err := d.conn.AcceptUniStream(d.conn.Context()); err == nil {
+		_ = d.conn.CloseWithError(doqProtocolError, "")
+	}
+}
+
+// answer answers the one query of a stream (RFC 9250 section 4.2).
+func (d *doq) answer(stream *quic.Stream) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			d.front.panicked(QUIC)
+			stream.CancelWrite(doqInternalError)
+		}
+		d.touch()
+		d.pending.Add(-1)
+	}()
+	frames := buffers.Get().(*[]byte)
+	defer releaseBuffer(frames)
+	msg, err := readQuery(stream, frames)
+	if err != nil {
+		d.refuse(stream, err)
+		return
+	}
+	d.touch()
+	deliver := func(answer []byte) { d.deliver(stream, answer) }
+	if d.front.exchange(stream.Context(), msg, d.client(), link{transport: QUIC}, deliver) == dropped {
+		d.refuse(stream, errDoQ)
+	}
+}
+
+var errDoQ = errors.New("not one query in a stream")
+
+// readQuery reads the one message of a stream, up to the FIN that a client must send.
+func readQuery(stream *quic.Stream, buffer *[]byte) (msg []byte, err error) {
+	_ = stream.SetReadDeadline(time.Now().Add(quicReadWithin))
+	octets, err := readUpTo(stream, (*buffer)[:0], frameLength+maxMessage)
+	*buffer = octets
+	if err != nil {
+		return nil, err
+	}
+	msg, ok := unframe(octets)
+	if !ok || !mayComeByQUIC(msg) {
+		return nil, errDoQ
+	}
+	return msg, nil
+}
+
+// readUpTo appends to dst until the end of the stream.
+func readUpTo(r io.Reader, dst []byte, most int) ([]byte, error) {
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch {
+		case len(dst) > most:
+			return dst, errDoQ
+		case errors.Is(err, io.EOF):
+			return dst, nil
+		case err != nil:
+			return dst, err
+		}
+	}
+}
+
+// unframe takes the length off the only message of a stream.
+func unframe(octets []byte) (msg []byte, ok bool) {
+	if len(octets) < frameLength || len(octets) != frameLength+int(octets[0])<<8+int(octets[1]) {
+		return nil, false
+	}
+	return octets[frameLength:], true
+}
+
+// mayComeByQUIC reports whether a message keeps to what RFC 9250 asks of it: an ID of zero (section 4.2.1).
+func mayComeByQUIC(msg []byte) bool { return len(msg) >= 2 && msg[0] == 0 && msg[1] == 0 }
+
+// refuse ends a stream whose query did not come, and the connection of a client that breaks the protocol (section 4.3.3).
+func (d *doq) refuse(stream *quic.Stream, err error) {
+	if errors.Is(err, errDoQ) {
+		_ = d.conn.CloseWithError(doqProtocolError, "")
+		return
+	}
+	stream.CancelRead(doqExcessiveLoad)
+	stream.CancelWrite(doqExcessiveLoad)
+}
+
+// deliver writes the answer and ends the stream, in one go where the client takes it.
+func (d *doq) deliver(stream *quic.Stream, answer []byte) {
+	frame := buffers.Get().(*[]byte)
+	defer releaseBuffer(frame)
+	*frame = appendFrame((*frame)[:0], answer)
+	_ = stream.SetWriteDeadline(time.Now().Add(writeWithin))
+	if _, err := stream.Write(*frame); err != nil {
+		d.front.drop(QUIC, SendFailed)
+		stream.CancelWrite(doqExcessiveLoad)
+		return
+	}
+	_ = stream.Close()
+}
+
+// buffers are for one message each; they are cleared when they are given back.
+var buffers = sync.Pool{New: func() any {
+	b := make([]byte, 0, 1<<10)
+	return &b
+}}
+
+func releaseBuffer(b *[]byte) {
+	if cap(*b) > maxKept {
+		clear((*b)[:cap(*b)])
+		return
+	}
+	clear((*b)[:cap(*b)])
+	*b = (*b)[:0]
+	buffers.Put(b)
+}
+
+func openQUIC(ctx context.Context, addr netip.AddrPort) (net.PacketConn, error) {
+	network := "udp6"
+	if addr.Addr().Is4() {
+		network = "udp4"
+	}
+	var config net.ListenConfig
+	return config.ListenPacket(ctx, network, addr.String())
+}
