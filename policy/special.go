@@ -14,8 +14,8 @@ type SpecialUse struct{ root node }
 // NewSpecialUse makes the table. Served are the zones that the operator serves in another way, by a stub, a forward
 // or a zone: names at and below them are left alone, and so is a special-use zone that lies below one. The root does
 // not count, since who forwards everything has not thought of these names (RFC 6303 section 3 has them served unless
-// configured otherwise).
-func NewSpecialUse(served []wire.Name) *SpecialUse {
+// configured otherwise). Own is what the resolver says of itself.
+func NewSpecialUse(served []wire.Name, own ...Own) *SpecialUse {
 	s := new(SpecialUse)
 	for i := range specialNames {
 		row := &specialNames[i]
@@ -32,13 +32,28 @@ func NewSpecialUse(served []wire.Name) *SpecialUse {
 			s.root.make(name).served = true
 		}
 	}
+	for _, o := range own {
+		s.addOwn(o)
+	}
 	return s
+}
+
+// An Own is a record set that the resolver says of itself: where its encrypted transports are (RFC 9462 section 4) and what
+// it does (RFC 9606 section 3). Neither is a matter of recursion, so it is the answer wherever its name lies, in a zone
+// that is served in another way, too. Only an address set is left to the zone of its name, unless that is a special-use one
+// and nobody else has it.
+type Own struct {
+	Set        wire.RRset
+	Additional []wire.RRset // spares the client a question (RFC 9462 section 4)
 }
 
 // Answer gives the local answer to q; ok is false when its name is not special, or served in another way. A name that
 // is not special costs no allocation and about one look-up in a small table.
 func (s *SpecialUse) Answer(q wire.Question, now time.Time) (a wire.Answer, ok bool) {
 	z, n := s.find(q.Name)
+	if own := n.find(q.Type, z != nil); own != nil {
+		return own.respond(q, now), true
+	}
 	if z == nil {
 		return wire.Answer{}, false
 	}
@@ -106,20 +121,47 @@ func (z *zone) respond(q wire.Question, set *wire.RRset, rcode wire.Rcode, now t
 	return a
 }
 
+// respond builds the message.
+func (o *Own) respond(q wire.Question, now time.Time) wire.Answer {
+	var b wire.Builder
+	b.Begin(make([]byte, 0, 512), q, wire.NoError, wire.Authoritative)
+	// Add cannot fail: no configuration has listeners for 65,535 octets.
+	_ = b.Add(wire.AnswerSection, &o.Set, o.Set.TTL, false)
+	for i := range o.Additional {
+		_ = b.Add(wire.AdditionalSection, &o.Additional[i], o.Additional[i].TTL, false)
+	}
+	return wire.Answer{Packet: b.Message(), Expires: now.Add(time.Duration(o.Set.TTL) * time.Second), Fixed: true}
+}
+
 // A node is a name in the table; the tree is one of labels, from the root down.
 type node struct {
 	below  map[string]*node
 	zone   *zone // whose apex this is
 	served bool  // by the operator
 	sets   []wire.RRset
+	own    []Own
+}
+
+// find returns what the resolver says of itself here, nil when nothing. ANY gets one set of it (RFC 8482 section 4.1) where
+// the name is special; elsewhere its zone has other sets.
+func (n *node) find(t wire.Type, special bool) *Own {
+	if n == nil {
+		return nil
+	}
+	for i := range n.own {
+		if o := &n.own[i]; o.Set.Type == t || special && t == wire.TypeANY {
+			return o
+		}
+	}
+	return nil
 }
 
 // exists reports whether the name is in its zone: it has data, or names below it do. That counts the operator's zones,
 // too, which lie below but are served elsewhere: NXDOMAIN would deny them with it (RFC 8020 section 2).
-func (n *node) exists() bool { return len(n.sets) > 0 || len(n.below) > 0 }
+func (n *node) exists() bool { return len(n.sets) > 0 || len(n.own) > 0 || len(n.below) > 0 }
 
-// find walks down to name and returns the zone that it is in, nil when none, and its node, nil when the name is not in
-// the table. It works on octets, because interning each suffix of each name that is asked would fill the table of
+// find walks down to name and returns the zone that it is in, nil when none or when it is served in another way, and its
+// node, nil when the name is not in the table. It works on octets, because interning each suffix of each name that is asked would fill the table of
 // names.
 func (s *SpecialUse) find(name wire.Name) (*zone, *node) {
 	var buf [wire.MaxNameLength]byte
@@ -130,6 +172,7 @@ func (s *SpecialUse) find(name wire.Name) (*zone, *node) {
 		labels++
 	}
 	var z *zone
+	served := false
 	n := &s.root
 	for i := labels - 1; i >= 0 && n != nil; i-- {
 		label := w[starts[i]:]
@@ -137,10 +180,13 @@ func (s *SpecialUse) find(name wire.Name) (*zone, *node) {
 		switch {
 		case n == nil:
 		case n.served:
-			return nil, nil
+			served = true
 		case n.zone != nil:
 			z = n.zone
 		}
+	}
+	if served {
+		z = nil
 	}
 	return z, n
 }
@@ -160,6 +206,15 @@ func (n *node) make(name wire.Name) *node {
 		parent.below[label] = child
 	}
 	return child
+}
+
+func (s *SpecialUse) addOwn(o Own) {
+	z, _ := s.find(o.Set.Name)
+	if z == nil && (o.Set.Type == wire.TypeA || o.Set.Type == wire.TypeAAAA) {
+		return
+	}
+	n := s.root.make(o.Set.Name)
+	n.own = append(n.own, o)
 }
 
 func (s *SpecialUse) addZone(row *specialName, text string) {

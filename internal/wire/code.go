@@ -29,6 +29,8 @@ const (
 	TypeIXFR   Type = 251
 	TypeAXFR   Type = 252
 	TypeANY    Type = 255
+
+	TypeRESINFO Type = 261
 )
 
 // IsMeta reports whether t is a QTYPE or meta type that names no data (RFC 6895 section 3.1: 128 to 255 and OPT).
