@@ -73,6 +73,12 @@ func TestSettings(t *testing.T) {
 		{"mapped address", "[listen]\ntcp = ['[::ffff:127.0.0.1]:53']", func(c *Config) any { return c.Listen.TCP }, []netip.AddrPort{address("127.0.0.1:53")}},
 		{"listen, dotted", "listen.udp = []", func(c *Config) any { return c.Listen.UDP }, []netip.AddrPort(nil)},
 		{"listen, inline", "listen = { udp = ['127.0.0.1:53'] }", func(c *Config) any { return c.Listen.UDP }, []netip.AddrPort{address("127.0.0.1:53")}},
+		{"name", "[listen]\nname = 'DNS.Net.Example'", func(c *Config) any { return c.Listen.Name }, wire.MustName("dns.net.example.")},
+		{"no name", "[listen]\nname = ''", func(c *Config) any { return c.Listen.Name }, wire.Root},
+		{
+			"page about it", "[listen]\ninfo_url = 'https://dns.net.example/about'",
+			func(c *Config) any { return c.Listen.InfoURL }, "https://dns.net.example/about",
+		},
 		{"refuse", "[access]\nrefuse = ['192.0.2.0/24', '2001:db8::1']", func(c *Config) any { return c.Access.Refuse }, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}},
 		{"hints beside the file", "[recursion]\nroot_hints = 'root.hints'", func(c *Config) any { return c.Recursion.RootHints }, "/etc/tacit/root.hints"},
 		{"hints elsewhere", "[recursion]\nroot_hints = '/srv/root.hints'", func(c *Config) any { return c.Recursion.RootHints }, "/srv/root.hints"},

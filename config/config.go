@@ -30,7 +30,11 @@ type Config struct {
 }
 
 // Listen is the table [listen].
-type Listen struct{ UDP, TCP []netip.AddrPort }
+type Listen struct {
+	UDP, TCP, TLS, HTTPS, QUIC []netip.AddrPort
+	Name                       wire.Name // under which clients know this resolver; the root: none
+	InfoURL                    string
+}
 
 // Access is the table [access].
 type Access struct{ Allow, Refuse []netip.Prefix }

@@ -16,6 +16,7 @@ const (
 	formSize     = "size"
 	formDuration = "time"
 	formPath     = "file name"
+	formHost     = "host name"
 	formURL      = "address and port, or a URL of an encrypted transport"
 )
 
@@ -58,17 +59,28 @@ var options = []option{
 	{
 		table: "listen", key: "tls", kind: listKind, form: formListen, standard: `[]`,
 		about: "Addresses and ports for DNS over TLS (RFC 7858).", unbuilt: "answer DNS over TLS",
-		set: func(k *checker, v value) { allListen(k, v) },
+		set: func(k *checker, v value) { k.config.Listen.TLS = allListen(k, v) },
 	},
 	{
 		table: "listen", key: "https", kind: listKind, form: formListen, standard: `[]`,
 		about: "Addresses and ports for DNS over HTTPS (RFC 8484): HTTP/1.1 and 2 on TCP, HTTP/3 on UDP, path /dns-query.",
-		set:   func(k *checker, v value) { allListen(k, v) }, unbuilt: "answer DNS over HTTPS",
+		set:   func(k *checker, v value) { k.config.Listen.HTTPS = allListen(k, v) }, unbuilt: "answer DNS over HTTPS",
 	},
 	{
 		table: "listen", key: "quic", kind: listKind, form: formListen, standard: `[]`,
 		about: "Addresses and ports for DNS over QUIC (RFC 9250). May share a UDP port with HTTP/3.",
-		set:   func(k *checker, v value) { allListen(k, v) }, unbuilt: "answer DNS over QUIC",
+		set:   func(k *checker, v value) { k.config.Listen.QUIC = allListen(k, v) }, unbuilt: "answer DNS over QUIC",
+	},
+	{
+		table: "listen", key: "name", kind: textKind, form: formHost, standard: `""`,
+		about: "The name under which clients know this resolver (authentication domain name, RFC 9499), and which its certificate has. " +
+			"Empty: it has only addresses, and is not announced (RFC 9462, RFC 9463).",
+		set: func(k *checker, v value) { k.config.Listen.Name = one(k, v, parseHost) },
+	},
+	{
+		table: "listen", key: "info_url", kind: textKind, form: "URL, https://...", standard: `""`,
+		about: "A page for people about this resolver, which RESINFO names (RFC 9606).",
+		set:   func(k *checker, v value) { k.config.Listen.InfoURL = one(k, v, parseInfoURL) },
 	},
 
 	{

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,9 @@ var (
 	errSize     = errors.New(`is not a size such as "256MiB", "1GiB" or "1000000"`)
 	errDuration = errors.New(`is not a time such as "30s", "90m" or "24h"`)
 	errTime     = errors.New(`is not a time of RFC 3339 such as "2026-01-31T12:00:00Z"`)
+	errHost     = errors.New("is not a host name such as dns.example.net")
+	errMDNS     = errors.New("is a name of multicast DNS, which no certificate and no resolver can have (RFC 6762)")
+	errInfoURL  = errors.New("is not a URL such as https://dns.example.net/about, of at most 247 characters (RFC 9606 section 5)")
 	errSchemed  = errors.New("would forward over an encrypted transport; that is not built yet: give an address and port")
 )
 
@@ -121,6 +125,43 @@ func parseName(s string) (wire.Name, error) {
 		return n, errName
 	}
 	return n, nil
+}
+
+// parseHost takes the empty text as the absence of a name. A host name has letters, digits and hyphens (RFC 1123
+// section 2.1), and its last label is not a number, or it would be taken for an address (RFC 3696 section 2).
+func parseHost(s string) (wire.Name, error) {
+	if s == "" {
+		return wire.Root, nil
+	}
+	n, err := wire.ParseName(s)
+	switch labels := strings.Split(strings.TrimSuffix(strings.ToLower(s), "."), "."); {
+	case err != nil || n.IsRoot() || !isHost(labels):
+		return n, errHost
+	case labels[len(labels)-1] == "local":
+		return n, errMDNS
+	}
+	return n, nil
+}
+
+func isHost(labels []string) bool {
+	for _, l := range labels {
+		if strings.HasPrefix(l, "-") || strings.HasSuffix(l, "-") || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+			return false
+		}
+	}
+	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
+}
+
+// parseInfoURL asks for what fits a character-string of RESINFO behind its key.
+func parseInfoURL(s string) (string, error) {
+	if s == "" {
+		return "", nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "https" || u.Host == "" || u.User != nil || len(s) > 255-len("infourl=") {
+		return "", errInfoURL
+	}
+	return s, nil
 }
 
 var sizeUnits = []struct {
