@@ -40,6 +40,7 @@ const (
 	quicStreamWindow = 64 << 10
 	quicConnWindow   = 256 << 10
 	quicReadWithin   = 2 * time.Second
+	doqLinger        = 50 * time.Millisecond
 	http3UniStreams  = 3 // control, and two of QPACK (RFC 9114 section 6.2)
 )
 
@@ -210,6 +211,10 @@ func (d *doq) serve(ctx context.Context) {
 		d.answers.Go(func() { d.answer(stream) })
 	}
 	d.answers.Wait()
+	select {
+	case <-d.conn.Context().Done():
+	case <-time.After(doqLinger): // closing overtakes what is still to be sent
+	}
 	_ = d.conn.CloseWithError(doqNoError, "")
 	d.watch.Wait()
 }

@@ -39,7 +39,7 @@ type Options struct {
 
 	// Certificates are shown to clients of the encrypted transports, which need them.
 	Certificates Certificates
-	// MinTLS is the oldest version of TLS over TCP, as crypto/tls numbers them; at least TLS 1.2, which is the default.
+	// MinTLS is the oldest version of TLS over TCP, as crypto/tls numbers them: 1.2 or 1.3. 0: 1.3.
 	MinTLS uint16
 	// AltSvc is the port of HTTP/3 that clients of HTTPS are told of (RFC 7838). 0: none.
 	AltSvc uint16
@@ -108,6 +108,19 @@ const (
 var transportNames = [transportCount]string{"udp", "tcp", "tls", "https", "http3", "quic"}
 
 func (t Transport) String() string { return transportNames[t] }
+
+// Transports lists all transports.
+func Transports() []Transport { return []Transport{UDP, TCP, TLS, HTTPS, HTTP3, QUIC} }
+
+// Network is what carries the transport: udp or tcp.
+func (t Transport) Network() string {
+	switch t {
+	case UDP, HTTP3, QUIC:
+		return "udp"
+	default:
+		return "tcp"
+	}
+}
 
 func (t Transport) isEncrypted() bool { return t >= TLS }
 

@@ -24,8 +24,12 @@ const (
 // tlsConfig is what all encrypted transports have in common (RFC 9325). There are no session tickets: they save no round trip
 // in TLS 1.3, and a watcher who sees one again knows that it is the same client (RFC 8446 appendix C.4).
 func (o *Options) tlsConfig(protocols ...string) *tls.Config {
+	oldest := o.MinTLS
+	if oldest == 0 {
+		oldest = tls.VersionTLS13
+	}
 	return &tls.Config{
-		MinVersion:             max(o.MinTLS, tls.VersionTLS12),
+		MinVersion:             max(oldest, tls.VersionTLS12),
 		CipherSuites:           authenticatedSuites,
 		GetCertificate:         o.Certificates,
 		NextProtos:             protocols,
