@@ -4,6 +4,7 @@
 GOLANGCI_LINT := v2.15.0
 GOFUMPT       := v0.12.0
 BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
+PEBBLE        := v2.8.0
 
 TOOLS    ?= $(CURDIR)/.tools
 FUZZTIME ?= 10s
@@ -14,6 +15,7 @@ PKG      ?= ./...
 lint_bin  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)/golangci-lint
 fumpt_bin := $(TOOLS)/gofumpt-$(GOFUMPT)/gofumpt
 stat_bin  := $(TOOLS)/benchstat-$(BENCHSTAT)/benchstat
+pebble_bin := $(TOOLS)/pebble-$(PEBBLE)/pebble
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -51,7 +53,8 @@ generated: ## check that generating changes nothing
 	@before=$$($(sums)); $(MAKE) --no-print-directory generate || exit 1; after=$$($(sums)); \
 	test "$$before" = "$$after" || { echo "make generate changed files: commit them"; exit 1; }
 
-interop: build ## compare with NSD, Knot DNS and Unbound in a network namespace; needs root and Linux
+interop: build $(pebble_bin) ## compare with NSD, Knot DNS and Unbound in a network namespace; needs root and Linux
+	PEBBLE_BIN=$(abspath $(pebble_bin)) go test -tags interop -count=1 -v -timeout 5m -run TestOrder ./certificate
 	TACIT_BIN=$(CURDIR)/bin/tacit go test -tags interop -count=1 -v -timeout 20m ./internal/interop
 
 testclock: ## build with the clock that scripted scenarios move
@@ -69,6 +72,9 @@ $(lint_bin):
 
 $(fumpt_bin):
 	GOBIN=$(@D) go install mvdan.cc/gofumpt@$(GOFUMPT)
+
+$(pebble_bin): # the ACME authority of tests
+	GOBIN=$(@D) go install github.com/letsencrypt/pebble/v2/cmd/pebble@$(PEBBLE)
 
 $(stat_bin):
 	GOBIN=$(@D) go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT)

@@ -183,6 +183,12 @@ func (k *checker) checkTogether() {
 	if c.Cache.MinTTL > c.Cache.MaxTTL {
 		k.failAt("cache.min_ttl", "is more than cache.max_ttl")
 	}
+	if c.TLS.CertFile != "" && c.TLS.KeyFile == "" {
+		k.failAt("tls.cert_file", "goes with tls.key_file, which is not given")
+	}
+	if c.TLS.KeyFile != "" && c.TLS.CertFile == "" {
+		k.failAt("tls.key_file", "goes with tls.cert_file, which is not given")
+	}
 }
 
 // failAt complains about an option where the file sets it.

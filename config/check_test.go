@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"net/netip"
@@ -26,6 +27,9 @@ func TestDefaults(t *testing.T) {
 	}
 	if want := (Cache{Size: 256 << 20, MaxTTL: 24 * time.Hour, ServeStale: true, Prefetch: true, Packets: true}); c.Cache != want {
 		t.Errorf("cache %+v, want %+v", c.Cache, want)
+	}
+	if c.TLS.CertFile != "" || len(c.TLS.ACME.Names)+len(c.Certificates) > 0 {
+		t.Errorf("tls %+v, certificates %+v", c.TLS, c.Certificates)
 	}
 	if c.Log.Level != slog.LevelInfo || c.Forwards != nil || c.Stubs != nil {
 		t.Errorf("log %v, forwards %v, stubs %v", c.Log.Level, c.Forwards, c.Stubs)
@@ -96,6 +100,20 @@ func TestSettings(t *testing.T) {
 		{"size of bytes", "[cache]\nsize = '2000000'", func(c *Config) any { return c.Cache.Size }, int64(2000000)},
 		{"size of kB", "[cache]\nsize = '2000 kB'", func(c *Config) any { return c.Cache.Size }, int64(2000000)},
 		{"time", "[cache]\nmin_ttl = '1m30s'", func(c *Config) any { return c.Cache.MinTTL }, 90 * time.Second},
+		{"certificate beside the file", "[tls]\ncert_file = 'a.pem'\nkey_file = '/k/a.pem'", func(c *Config) any { return c.TLS.Certificate }, Certificate{"/etc/tacit/a.pem", "/k/a.pem"}},
+		{
+			"more certificates", "[[certificate]]\ncert_file = 'b.pem'\nkey_file = 'b-key.pem'\n[[certificate]]\ncert_file = '/c.pem'\nkey_file = '/c-key.pem'",
+			func(c *Config) any { return c.Certificates },
+			[]Certificate{{"/etc/tacit/b.pem", "/etc/tacit/b-key.pem"}, {"/c.pem", "/c-key.pem"}},
+		},
+		{"TLS 1.3", "", func(c *Config) any { return c.TLS.MinVersion }, uint16(tls.VersionTLS13)},
+		{"TLS 1.2", "[tls]\nmin_version = '1.2'", func(c *Config) any { return c.TLS.MinVersion }, uint16(tls.VersionTLS12)},
+		{
+			"ACME", "[tls]\nacme_names = ['DNS.Example.', 'b.example']\nacme_mail = 'hostmaster@example.com'\nacme_cache = 'acme'\n" +
+				"acme_http = ':80'\nacme_directory = 'https://acme.test/dir'",
+			func(c *Config) any { return c.TLS.ACME },
+			ACME{[]string{"dns.example", "b.example"}, "https://acme.test/dir", "hostmaster@example.com", "/etc/tacit/acme", []netip.AddrPort{address("0.0.0.0:80"), address("[::]:80")}},
+		},
 		{"level", "[log]\nlevel = 'debug'", func(c *Config) any { return c.Log.Level }, slog.LevelDebug},
 		{
 			"forward", "[[forward]]\nzone = '.'\nupstreams = ['192.0.2.53', '[2001:db8::53]:5353']\nfirst = true",
@@ -150,7 +168,6 @@ func TestUnbuiltPartsAreRefused(t *testing.T) {
 		{"tls", "[listen]\ntls = ['127.0.0.1:8853']", "test.toml:2:7: listen.tls: would answer DNS over TLS; that is not built yet: leave it at []"},
 		{"https", "[listen]\nhttps = ['127.0.0.1:8443']", "test.toml:2:9: listen.https: would answer DNS over HTTPS; that is not built yet: leave it at []"},
 		{"quic", "[listen]\nquic = ['127.0.0.1:8853']", "test.toml:2:8: listen.quic: would answer DNS over QUIC; that is not built yet: leave it at []"},
-		{"certificate", "[tls]\ncert_file = 'a.pem'", `test.toml:2:13: tls.cert_file: would show a certificate to clients; that is not built yet: leave it at ""`},
 		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
 		{"ttl_blur", "[cache]\nttl_blur = true", "test.toml:2:12: cache.ttl_blur: would blur TTLs; that is not built yet: leave it at false"},
 		{"encrypted upstream", "[[forward]]\nzone='.'\nupstreams = ['tls://192.0.2.1']", "test.toml:3:14: forward.upstreams: would forward over an encrypted transport; that is not built yet: give an address and port"},

@@ -18,15 +18,17 @@ const DefaultFile = "/etc/tacit/tacit.toml"
 type Config struct {
 	File string // where it was read from, empty for the defaults
 
-	Listen    Listen
-	Access    Access
-	Recursion Recursion
-	DNSSEC    DNSSEC
-	Cache     Cache
-	Forwards  []Forward
-	Stubs     []Stub
-	Log       Log
-	Admin     Admin
+	Listen       Listen
+	TLS          TLS
+	Certificates []Certificate // those of [[certificate]]; tls.cert_file comes before them
+	Access       Access
+	Recursion    Recursion
+	DNSSEC       DNSSEC
+	Cache        Cache
+	Forwards     []Forward
+	Stubs        []Stub
+	Log          Log
+	Admin        Admin
 }
 
 // Listen is the table [listen].
@@ -34,6 +36,25 @@ type Listen struct {
 	UDP, TCP, TLS, HTTPS, QUIC []netip.AddrPort
 	Name                       wire.Name // under which clients know this resolver; the root: none
 	InfoURL                    string
+}
+
+// TLS is the table [tls].
+type TLS struct {
+	Certificate
+	MinVersion uint16 // as crypto/tls numbers them
+	ACME       ACME
+}
+
+// A Certificate is one [[certificate]], or that of [tls]: paths, made absolute against the configuration's own.
+type Certificate struct{ CertFile, KeyFile string }
+
+// ACME is what [tls] says of it.
+type ACME struct {
+	Names     []string // in lower case, without the last dot
+	Directory string
+	Mail      string
+	Cache     string           // a path, made absolute against the configuration's own; empty: as the service manager says
+	HTTP      []netip.AddrPort // for HTTP-01; empty: TLS-ALPN-01 only
 }
 
 // Access is the table [access].

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"strconv"
 
@@ -23,6 +24,11 @@ const (
 var groups = []group{
 	{name: "listen", about: "Where clients are listened to."},
 	{name: "tls", about: "The certificate of the encrypted transports."},
+	{
+		name: "certificate", repeated: true, begin: func(c *Config) { c.Certificates = append(c.Certificates, Certificate{}) }, end: endCertificate,
+		about: "One more certificate, for clients that ask for one of its names, or that connect to one of its addresses without " +
+			"asking for a name. Several for the same names are for clients of different ages: one with an RSA key, one with an ECDSA key.",
+	},
 	{name: "access", about: "Which clients are served. Others are told REFUSED, with the extended error Prohibited."},
 	{name: "recursion", about: "How answers are found from the root down."},
 	{name: "dnssec", about: "What is believed: DNSSEC validation and its trust anchors."},
@@ -85,13 +91,57 @@ var options = []option{
 
 	{
 		table: "tls", key: "cert_file", kind: textKind, form: formPath, standard: `""`,
-		about: "The certificate chain in PEM. Neither this nor key_file: a self-signed certificate is made in memory.",
-		set:   func(*checker, value) {}, unbuilt: "show a certificate to clients",
+		about: "The certificate chain in PEM. Neither this nor key_file: a self-signed certificate is made in memory. " +
+			"The files are watched: a new pair is in use within seconds, and one that cannot be used leaves the old one in use.",
+		set: func(k *checker, v value) { k.config.TLS.CertFile = k.config.resolvePath(v.text) },
 	},
 	{
 		table: "tls", key: "key_file", kind: textKind, form: formPath, standard: `""`,
 		about: "The certificate's private key in PEM.",
-		set:   func(*checker, value) {}, unbuilt: "show a certificate to clients",
+		set:   func(k *checker, v value) { k.config.TLS.KeyFile = k.config.resolvePath(v.text) },
+	},
+	{
+		table: "tls", key: "min_version", kind: textKind, standard: `"1.3"`, words: []string{"1.3", "1.2"},
+		about: "The oldest version of TLS that is spoken; QUIC has 1.3 always. 1.2 is for old clients (RFC 9325).",
+		set:   func(k *checker, v value) { k.config.TLS.MinVersion = tlsVersions[v.text] },
+	},
+	{
+		table: "tls", key: "acme_names", kind: listKind, form: formHost, standard: `[]`,
+		about: "Names for which certificates are ordered by ACME (RFC 8555), one for each; to list one is to agree to the authority's " +
+			"terms. The authority must reach this machine under the name, on port 443 (listen.https) or 80 (acme_http).",
+		set: setACMENames,
+	},
+	{
+		table: "tls", key: "acme_directory", kind: textKind, form: "URL", standard: `"https://acme-v02.api.letsencrypt.org/directory"`,
+		about: "The ACME authority. The default is Let's Encrypt.",
+		set:   func(k *checker, v value) { k.config.TLS.ACME.Directory = one(k, v, parseDirectory) },
+	},
+	{
+		table: "tls", key: "acme_mail", kind: textKind, form: "mail address", standard: `""`,
+		about: "Where the ACME authority writes to when something is wrong. Empty: it is not told.",
+		set:   func(k *checker, v value) { k.config.TLS.ACME.Mail = one(k, v, parseMail) },
+	},
+	{
+		table: "tls", key: "acme_cache", kind: textKind, form: formPath, standard: `""`,
+		about: "The directory that keeps the ACME account, its certificates and their keys; only its owner may look into it. " +
+			"Empty: acme in the directory that STATE_DIRECTORY names, as systemd sets it.",
+		set: func(k *checker, v value) { k.config.TLS.ACME.Cache = k.config.resolvePath(v.text) },
+	},
+	{
+		table: "tls", key: "acme_http", kind: textKind, form: formListen, standard: `""`,
+		about: "Address and port where the ACME authority verifies names by HTTP-01, such as \":80\". Empty: by TLS-ALPN-01 only.",
+		set:   setACMEHTTP,
+	},
+
+	{
+		table: "certificate", key: "cert_file", kind: textKind, form: formPath,
+		about: "The certificate chain in PEM.",
+		set:   func(k *checker, v value) { last(k.config.Certificates).CertFile = k.config.resolvePath(v.text) },
+	},
+	{
+		table: "certificate", key: "key_file", kind: textKind, form: formPath,
+		about: "The certificate's private key in PEM.",
+		set:   func(k *checker, v value) { last(k.config.Certificates).KeyFile = k.config.resolvePath(v.text) },
 	},
 
 	{
@@ -310,9 +360,17 @@ func setPort(k *checker, v value) {
 	k.config.Recursion.Port = uint16(v.number)
 }
 
+var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}
+
 func setLevel(k *checker, v value) {
 	if err := k.config.Log.Level.UnmarshalText([]byte(v.text)); err != nil {
 		k.config.Log.Level = slog.LevelInfo // not reached: words lists the levels
+	}
+}
+
+func endCertificate(k *checker) {
+	if c := last(k.config.Certificates); c.CertFile == "" || c.KeyFile == "" {
+		k.fail(k.places[k.path], "names no file for its certificate, or none for its key")
 	}
 }
 
