@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -32,7 +33,11 @@ func check(cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(server.Check(c), server.CheckAnchors(c)); err != nil {
+	warnings, err := server.CheckCertificates(c, time.Now())
+	for _, w := range warnings {
+		report(cmd.ErrOrStderr(), w)
+	}
+	if err := errors.Join(server.Check(c), server.CheckAnchors(c), err); err != nil {
 		return &configError{err}
 	}
 	text := c.File + ": no mistakes"

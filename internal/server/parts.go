@@ -112,7 +112,7 @@ func learnsTheSame(a, b *config.Config) bool {
 // Check finds out what config cannot: whether the files that a configuration names are there and can be understood.
 func Check(c *config.Config) error {
 	_, err := readHints(c.Recursion.RootHints)
-	return err
+	return errors.Join(err, checkPairs(c), checkCache(c))
 }
 
 var errVainAnchor = errors.New("dnssec.trust_anchors: a digest is not as long as its type asks for: no key can match it")

@@ -1,0 +1,166 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"tacit/certificate"
+	"tacit/config"
+	"tacit/internal/wire"
+)
+
+// newCertificates makes what is shown to clients of the encrypted transports. Whoever calls it follows it, too.
+func newCertificates(c *config.Config, env Env) (*certificate.Store, error) {
+	if err := checkCache(c); err != nil {
+		return nil, err
+	}
+	host, _ := os.Hostname() // without one the certificate has a name less
+	names, addresses := ownSubjects(listening(c), host, interfaceAddresses())
+	a := c.TLS.ACME
+	s, err := certificate.New(certificate.Options{
+		Pairs: pairs(c), Names: names, Addresses: addresses, Now: env.Now, Log: env.Log,
+		ACME: certificate.ACME{Names: a.Names, Directory: a.Directory, Mail: a.Mail, Cache: acmeCache(c)},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("certificate: %w", err)
+	}
+	return s, nil
+}
+
+// pairs has the one of [tls] first.
+func pairs(c *config.Config) []certificate.Pair {
+	var list []certificate.Pair
+	for _, p := range slices.Concat([]config.Certificate{c.TLS.Certificate}, c.Certificates) {
+		if p.CertFile != "" {
+			list = append(list, certificate.Pair{CertFile: p.CertFile, KeyFile: p.KeyFile})
+		}
+	}
+	return list
+}
+
+// acmeCacheName is the directory's name in the one that a service manager gives.
+const acmeCacheName = "acme"
+
+// acmeCache returns the directory of ACME, or nothing.
+func acmeCache(c *config.Config) string {
+	if c.TLS.ACME.Cache != "" {
+		return c.TLS.ACME.Cache
+	}
+	directory, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":") // systemd.exec(5): several are separated by colons
+	if directory == "" {
+		return ""
+	}
+	return filepath.Join(directory, acmeCacheName)
+}
+
+var errNoACMECache = errors.New("tls.acme_cache: is empty, and there is no STATE_DIRECTORY: the keys of tls.acme_names need a place")
+
+func checkCache(c *config.Config) error {
+	path := acmeCache(c)
+	switch {
+	case len(c.TLS.ACME.Names) == 0:
+		return nil
+	case path == "":
+		return errNoACMECache
+	}
+	if err := certificate.CheckCache(path); err != nil {
+		return fmt.Errorf("tls.acme_cache: %w", err)
+	}
+	return nil
+}
+
+// checkPairs finds files that cannot be used.
+func checkPairs(c *config.Config) error {
+	var errs []error
+	for _, p := range pairs(c) {
+		if _, err := p.Load(); err != nil {
+			errs = append(errs, fmt.Errorf("certificate: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// CheckCertificates finds certificates that no client will believe because of their time, and warns of those that will not be
+// believed for long: tacit serves with them.
+func CheckCertificates(c *config.Config, now time.Time) (warnings []string, err error) {
+	var errs []error
+	for _, p := range pairs(c) {
+		loaded, err := p.Load()
+		if err != nil {
+			continue // Check has said so
+		}
+		switch s := certificate.Describe(loaded.Leaf, now); s.State {
+		case certificate.Expired:
+			errs = append(errs, fmt.Errorf("certificate: %s: expired on %s", p.CertFile, dayOf(s.NotAfter)))
+		case certificate.Early:
+			errs = append(errs, fmt.Errorf("certificate: %s: is not valid before %s", p.CertFile, dayOf(s.NotBefore)))
+		case certificate.Soon:
+			warnings = append(warnings, fmt.Sprintf("certificate: %s: expires on %s", p.CertFile, dayOf(s.NotAfter)))
+		case certificate.Good, certificate.Awaited:
+		}
+	}
+	return warnings, errors.Join(errs...)
+}
+
+func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
+
+// listening are the addresses that clients may connect to.
+func listening(c *config.Config) []netip.Addr {
+	var list []netip.Addr
+	for _, a := range slices.Concat(c.Listen.UDP, c.Listen.TCP) {
+		list = append(list, a.Addr())
+	}
+	return list
+}
+
+// ownSubjects are what a self-signed certificate is for: this machine, as whoever asks it may call it.
+func ownSubjects(listening []netip.Addr, host string, interfaces []netip.Addr) (names []string, addresses []netip.Addr) {
+	names = []string{"localhost"}
+	if host = strings.ToLower(host); isHostName(host) && host != names[0] {
+		names = append(names, host)
+	}
+	addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	for _, a := range listening {
+		if a.IsUnspecified() {
+			addresses = append(addresses, sameFamily(a, interfaces)...)
+			continue
+		}
+		addresses = append(addresses, a.WithZone(""))
+	}
+	slices.SortFunc(addresses, netip.Addr.Compare)
+	addresses = slices.Compact(addresses)
+	return names, addresses[:min(len(addresses), maxOwnAddresses)]
+}
+
+// maxOwnAddresses keeps the certificate small on a machine with a great many: it is sent in every handshake.
+const maxOwnAddresses = 32
+
+func sameFamily(a netip.Addr, list []netip.Addr) []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(list), func(b netip.Addr) bool { return a.Is4() != b.Is4() })
+}
+
+// isHostName keeps out what would make the certificate unreadable.
+func isHostName(s string) bool {
+	_, err := wire.ParseName(s)
+	return err == nil && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
+}
+
+// interfaceAddresses are those of this machine that clients elsewhere can connect to.
+func interfaceAddresses() []netip.Addr {
+	found, _ := net.InterfaceAddrs() // without them the certificate is for fewer addresses
+	var list []netip.Addr
+	for _, n := range found {
+		prefix, err := netip.ParsePrefix(n.String())
+		if err == nil && prefix.Addr().IsGlobalUnicast() {
+			list = append(list, prefix.Addr().Unmap())
+		}
+	}
+	return list
+}
