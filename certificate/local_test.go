@@ -82,6 +82,9 @@ func TestLocalIsGoodForItsNames(t *testing.T) {
 			if verify(leaf, authority, c.bad, noon) == nil {
 				t.Errorf("good for %s", c.bad)
 			}
+			if leaf.Subject.CommonName != "" {
+				t.Error("GnuTLS takes a common name for a host name, which the authority may not sign for")
+			}
 			if !l.Fresh || l.Replaced || leaf.PublicKeyAlgorithm != x509.ECDSA || !l.Until.Equal(leaf.NotAfter) || leaf.NotAfter.Sub(noon) != 90*day {
 				t.Errorf("%+v until %v", l, leaf.NotAfter)
 			}

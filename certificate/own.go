@@ -61,7 +61,8 @@ func sign(template, parent *x509.Certificate, public crypto.PublicKey, key crypt
 
 func leafTemplate(names []string, addresses []netip.Addr, now time.Time) *x509.Certificate {
 	c := &x509.Certificate{
-		Subject:   pkix.Name{CommonName: "tacit"}, // clients look at the names below only
+		// No common name: GnuTLS holds one against the constraints of the authority where there is no name but addresses.
+		Subject:   pkix.Name{Organization: []string{"tacit"}},
 		NotBefore: now.Add(-early), NotAfter: now.Add(leafLife),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true, DNSNames: names,

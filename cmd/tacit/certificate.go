@@ -1,0 +1,52 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/netip"
+
+	"tacit/certificate"
+)
+
+// encrypted are the addresses of the encrypted transports.
+type encrypted struct{ tls, https, quic []netip.AddrPort }
+
+func (e encrypted) isEmpty() bool { return len(e.tls)+len(e.https)+len(e.quic) == 0 }
+
+// writeCertificate says how clients know tacit by a certificate that it has made itself. Any other needs no words.
+func writeCertificate(w io.Writer, list []certificate.Status, at encrypted) error {
+	if len(list) == 0 || !list[0].Made() || at.isEmpty() {
+		return nil
+	}
+	if _, err := fmt.Fprintf(w, `The certificate is self-signed, and its key ends with this process. Clients can know it by its pin:
+    %s
+Try, in another terminal:
+`, list[0].Pin); err != nil {
+		return err
+	}
+	return writeLines(w, askEncrypted(at, "+tls-pin="+list[0].Pin))
+}
+
+// askEncrypted are command lines of kdig, one for each transport. It looks at its arguments in order: those about the
+// certificate turn it to DNS over TLS, so that another transport has to come after them.
+func askEncrypted(at encrypted, trust string) []string {
+	var lines []string
+	for _, x := range []struct {
+		addresses []netip.AddrPort
+		transport string
+	}{{at.tls, ""}, {at.https, " +https"}, {at.quic, " +quic"}} {
+		if len(x.addresses) > 0 {
+			lines = append(lines, askAt(x.addresses[0], "kdig")+" "+trust+x.transport+" example.com")
+		}
+	}
+	return lines
+}
+
+func writeLines(w io.Writer, lines []string) error {
+	for _, line := range lines {
+		if _, err := fmt.Fprintln(w, "    "+line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
