@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
@@ -125,7 +124,7 @@ func CheckCache(path string) error {
 func (a *authority) recall(now time.Time) {
 	for _, o := range a.orders {
 		if _, err := a.manager.Cache.Get(context.Background(), o.name); err == nil {
-			a.settle(o, now)
+			_, _ = a.settle(o, now) // what has expired is ordered anew by Follow
 		}
 	}
 }
@@ -216,7 +215,7 @@ func (s *Store) order(ctx context.Context, now time.Time) {
 		case ctx.Err() != nil:
 		case err != nil:
 			s.options.Log.Warn("no certificate was given", "certificate", privacy.Public(o.name), "problem", classify(err),
-				statusOf(err), "next_try_in", o.due.Sub(now))
+				"status", statusOf(err), "next_try_in", o.due.Sub(now))
 		case changed:
 			s.options.Log.Info("a certificate was given", "certificate", privacy.Public(o.name))
 			s.refresh(s.options.Now())
@@ -255,12 +254,12 @@ func classify(err error) error {
 }
 
 // statusOf is the HTTP status of a refusal, 0 otherwise.
-func statusOf(err error) slog.Attr {
+func statusOf(err error) int {
 	e, ok := errors.AsType[*acme.Error](err)
 	if !ok {
-		return slog.Int("status", 0)
+		return 0
 	}
-	return slog.Int("status", e.StatusCode)
+	return e.StatusCode
 }
 
 // ChallengeHandler answers the authority's questions of HTTP-01 (RFC 8555 section 8.3), and everybody else's with 404. To be

@@ -125,7 +125,9 @@ var encryptedHere = encrypted{
 
 // on is the same on another address.
 func (e encrypted) on(a netip.Addr) encrypted {
-	move := func(list []netip.AddrPort) []netip.AddrPort { return []netip.AddrPort{netip.AddrPortFrom(a, list[0].Port())} }
+	move := func(list []netip.AddrPort) []netip.AddrPort {
+		return []netip.AddrPort{netip.AddrPortFrom(a, list[0].Port())}
+	}
 	return encrypted{move(e.tls), move(e.https), move(e.quic)}
 }
 

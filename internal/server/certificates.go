@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -32,6 +33,12 @@ func newCertificates(c *config.Config, env Env) (*certificate.Store, error) {
 		return nil, fmt.Errorf("certificate: %w", err)
 	}
 	return s, nil
+}
+
+// showTheSame reports whether a reload may keep the certificates, and with them the pin of a self-signed one. Files that have
+// changed are followed anyway.
+func showTheSame(a, b *config.Config) bool {
+	return reflect.DeepEqual(a.TLS, b.TLS) && slices.Equal(a.Certificates, b.Certificates) && slices.Equal(listening(a), listening(b))
 }
 
 // pairs has the one of [tls] first.

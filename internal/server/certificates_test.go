@@ -61,6 +61,28 @@ func TestCertificatesOfTheConfiguration(t *testing.T) {
 	}
 }
 
+func TestReloadMayKeepCertificates(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(c *config.Config)
+		want   bool
+	}{
+		{"nothing", func(*config.Config) {}, true},
+		{"another part", func(c *config.Config) { c.Cache.MaxTTL = time.Hour }, true},
+		{"a pair", func(c *config.Config) { c.TLS.CertFile = "other.pem" }, false},
+		{"one more pair", func(c *config.Config) { c.Certificates = make([]config.Certificate, 1) }, false},
+		{"an ACME name", func(c *config.Config) { c.TLS.ACME.Names = []string{"dns.test"} }, false},
+		{"an address", func(c *config.Config) { c.Listen.TCP = nil }, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			changed := config.Default()
+			if c.change(changed); showTheSame(config.Default(), changed) != c.want {
+				t.Errorf("not %v", c.want)
+			}
+		})
+	}
+}
+
 func TestWithoutFilesACertificateIsMade(t *testing.T) {
 	s, err := newCertificates(config.Default(), Env{}.withDefaults())
 	if err != nil {
@@ -162,7 +184,7 @@ func TestCheckFindsCertificatesThatCannotBeUsed(t *testing.T) {
 
 func TestPlaceOfACMEKeys(t *testing.T) {
 	open, state := t.TempDir(), t.TempDir()
-	if err := os.Chmod(open, 0o755); err != nil { //nolint:gosec // too open is what is tested
+	if err := os.Chmod(open, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range []struct{ name, cache, state, path, problem string }{
@@ -176,7 +198,7 @@ func TestPlaceOfACMEKeys(t *testing.T) {
 			conf := config.Default()
 			conf.TLS.ACME.Names, conf.TLS.ACME.Cache = []string{"dns.test"}, c.cache
 			if c.cache == state {
-				if err := os.Chmod(state, 0o700); err != nil { //nolint:gosec // a directory
+				if err := os.Chmod(state, 0o700); err != nil {
 					t.Fatal(err)
 				}
 			}
