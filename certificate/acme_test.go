@@ -77,6 +77,29 @@ func TestCachedCertificateIsShownAtOnce(t *testing.T) {
 	}
 }
 
+// The library renews at a third of life left. That is nothing to warn of before it has had the time.
+func TestOrderedCertificateIsWarnedOfLater(t *testing.T) {
+	p := kit{names: []string{"dns.test"}, life: 80 * day}.write(t)
+	c, err := p.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct {
+		left          time.Duration
+		file, ordered State
+	}{
+		{27 * day, Good, Good}, {26 * day, Soon, Good}, {21 * day, Soon, Good}, {20 * day, Soon, Soon}, {-day, Expired, Expired},
+	} {
+		now := c.Leaf.NotAfter.Add(-x.left)
+		if got := (entry{certificate: c}).status(now).State; got != x.file {
+			t.Errorf("from a file, %v left: %v", x.left, got)
+		}
+		if got := (entry{certificate: c, ordered: true}).status(now).State; got != x.ordered {
+			t.Errorf("ordered, %v left: %v", x.left, got)
+		}
+	}
+}
+
 func TestCacheDirectory(t *testing.T) {
 	open, file := t.TempDir(), filepath.Join(t.TempDir(), "file")
 	if err := os.Chmod(open, 0o750); err != nil {

@@ -30,7 +30,7 @@ type State uint8
 const (
 	Good    State = iota
 	Early         // it is not valid yet
-	Soon          // a third of its life is left, or less
+	Soon          // a third of its life is left, or less; of one that renews itself, a fourth
 	Expired       // it is not valid any more
 	Awaited       // an ACME authority has not given it yet
 )
@@ -67,7 +67,16 @@ func (s *Store) Status(now time.Time) []Status {
 func (e entry) status(now time.Time) Status {
 	status := Describe(e.certificate.Leaf, now)
 	status.File, status.Ordered = e.file, e.ordered
+	if e.ordered && status.State == Soon && !isOverdue(e.certificate.Leaf, now) {
+		status.State = Good
+	}
 	return status
+}
+
+// isOverdue reports whether the library should have renewed a certificate: it begins within an hour after two thirds of its
+// life, and tries again. That this is under way is nothing to warn of.
+func isOverdue(leaf *x509.Certificate, now time.Time) bool {
+	return leaf.NotAfter.Sub(now) <= leaf.NotAfter.Sub(leaf.NotBefore)/4
 }
 
 // Describe says how a certificate is, wherever it is from.

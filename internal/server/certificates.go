@@ -23,10 +23,10 @@ func newCertificates(c *config.Config, env Env) (*certificate.Store, error) {
 		return nil, err
 	}
 	host, _ := os.Hostname() // without one the certificate has a name less
-	names, addresses := ownSubjects(listening(c), host, interfaceAddresses())
 	a := c.TLS.ACME
 	s, err := certificate.New(certificate.Options{
-		Pairs: pairs(c), Names: names, Addresses: addresses, Now: env.Now, Log: env.Log,
+		Pairs: pairs(c), Names: hostNames(c, host), Addresses: hostAddresses(listening(c), interfaceAddresses()),
+		Now: env.Now, Log: env.Log,
 		ACME: certificate.ACME{Names: a.Names, Directory: a.Directory, Mail: a.Mail, Cache: acmeCache(c)},
 	})
 	if err != nil {
@@ -38,7 +38,8 @@ func newCertificates(c *config.Config, env Env) (*certificate.Store, error) {
 // showTheSame reports whether a reload may keep the certificates, and with them the pin of a self-signed one. Files that have
 // changed are followed anyway.
 func showTheSame(a, b *config.Config) bool {
-	return reflect.DeepEqual(a.TLS, b.TLS) && slices.Equal(a.Certificates, b.Certificates) && slices.Equal(listening(a), listening(b))
+	return reflect.DeepEqual(a.TLS, b.TLS) && slices.Equal(a.Certificates, b.Certificates) &&
+		a.Listen.Name == b.Listen.Name && slices.Equal(listening(a), listening(b))
 }
 
 // pairs has the one of [tls] first.
@@ -121,19 +122,30 @@ func dayOf(t time.Time) string { return t.UTC().Format(time.DateOnly) }
 // listening are the addresses that clients may connect to.
 func listening(c *config.Config) []netip.Addr {
 	var list []netip.Addr
-	for _, a := range slices.Concat(c.Listen.UDP, c.Listen.TCP) {
+	for _, a := range slices.Concat(c.Listen.UDP, c.Listen.TCP, c.Listen.TLS, c.Listen.HTTPS, c.Listen.QUIC) {
 		list = append(list, a.Addr())
 	}
 	return list
 }
 
-// ownSubjects are what a self-signed certificate is for: this machine, as whoever asks it may call it.
-func ownSubjects(listening []netip.Addr, host string, interfaces []netip.Addr) (names []string, addresses []netip.Addr) {
-	names = []string{"localhost"}
-	if host = strings.ToLower(host); isHostName(host) && host != names[0] {
-		names = append(names, host)
+// hostNames are what a self-signed certificate is for: this machine, as whoever asks it may call it. The first is the one under
+// which it is announced.
+func hostNames(c *config.Config, host string) []string {
+	var names []string
+	if !c.Listen.Name.IsRoot() {
+		names = append(names, strings.ToLower(strings.TrimSuffix(c.Listen.Name.Reveal(), ".")))
 	}
-	addresses = []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
+	for _, name := range []string{"localhost", strings.ToLower(host)} {
+		if isHostName(name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// hostAddresses are the addresses for the same.
+func hostAddresses(listening, interfaces []netip.Addr) []netip.Addr {
+	addresses := []netip.Addr{netip.AddrFrom4([4]byte{127, 0, 0, 1}), netip.IPv6Loopback()}
 	for _, a := range listening {
 		if a.IsUnspecified() {
 			addresses = append(addresses, sameFamily(a, interfaces)...)
@@ -143,7 +155,7 @@ func ownSubjects(listening []netip.Addr, host string, interfaces []netip.Addr) (
 	}
 	slices.SortFunc(addresses, netip.Addr.Compare)
 	addresses = slices.Compact(addresses)
-	return names, addresses[:min(len(addresses), maxOwnAddresses)]
+	return addresses[:min(len(addresses), maxOwnAddresses)]
 }
 
 // maxOwnAddresses keeps the certificate small on a machine with a great many: it is sent in every handshake.

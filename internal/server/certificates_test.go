@@ -12,6 +12,7 @@ import (
 
 	"tacit/certificate"
 	"tacit/config"
+	"tacit/internal/wire"
 )
 
 var issued = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -72,7 +73,8 @@ func TestReloadMayKeepCertificates(t *testing.T) {
 		{"a pair", func(c *config.Config) { c.TLS.CertFile = "other.pem" }, false},
 		{"one more pair", func(c *config.Config) { c.Certificates = make([]config.Certificate, 1) }, false},
 		{"an ACME name", func(c *config.Config) { c.TLS.ACME.Names = []string{"dns.test"} }, false},
-		{"an address", func(c *config.Config) { c.Listen.TCP = nil }, false},
+		{"an address", func(c *config.Config) { c.Listen.QUIC = c.Listen.TCP }, false},
+		{"the name", func(c *config.Config) { c.Listen.Name = wire.MustName("dns.test") }, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			changed := config.Default()
@@ -94,37 +96,57 @@ func TestWithoutFilesACertificateIsMade(t *testing.T) {
 	}
 }
 
-func TestOwnSubjects(t *testing.T) {
+func TestSelfSignedIsForThisMachine(t *testing.T) {
 	parse := netip.MustParseAddr
 	interfaces := []netip.Addr{parse("192.0.2.1"), parse("2001:db8::1")}
 	loopback := []string{"127.0.0.1", "::1"}
 	for _, c := range []struct {
 		name      string
 		listening []netip.Addr
-		host      string
-		names     []string
-		addresses []string
+		want      []string
 	}{
-		{"loopback", []netip.Addr{parse("127.0.0.1")}, "box", []string{"localhost", "box"}, loopback},
-		{"an address", []netip.Addr{parse("192.0.2.7")}, "", []string{"localhost"}, []string{"127.0.0.1", "192.0.2.7", "::1"}},
-		{"an address of a link", []netip.Addr{parse("fe80::1%eth0")}, "", []string{"localhost"}, []string{"127.0.0.1", "::1", "fe80::1"}},
-		{"all of IPv4", []netip.Addr{parse("0.0.0.0")}, "Box.Test", []string{"localhost", "box.test"}, []string{"127.0.0.1", "192.0.2.1", "::1"}},
-		{"all of both", []netip.Addr{parse("0.0.0.0"), parse("::")}, "localhost", []string{"localhost"}, []string{"127.0.0.1", "192.0.2.1", "::1", "2001:db8::1"}},
-		{"a host name that is none", nil, "a b", []string{"localhost"}, loopback},
+		{"loopback", []netip.Addr{parse("127.0.0.1")}, loopback},
+		{"nothing", nil, loopback},
+		{"an address", []netip.Addr{parse("192.0.2.7")}, []string{"127.0.0.1", "192.0.2.7", "::1"}},
+		{"an address of a link", []netip.Addr{parse("fe80::1%eth0")}, []string{"127.0.0.1", "::1", "fe80::1"}},
+		{"all of IPv4", []netip.Addr{parse("0.0.0.0")}, []string{"127.0.0.1", "192.0.2.1", "::1"}},
+		{"all of both", []netip.Addr{parse("0.0.0.0"), parse("::")}, []string{"127.0.0.1", "192.0.2.1", "::1", "2001:db8::1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			names, addresses := ownSubjects(c.listening, c.host, interfaces)
-			var texts []string
-			for _, a := range addresses {
-				texts = append(texts, a.String())
+			var got []string
+			for _, a := range hostAddresses(c.listening, interfaces) {
+				got = append(got, a.String())
 			}
-			if !slices.Equal(names, c.names) || !slices.Equal(texts, c.addresses) {
-				t.Errorf("%v and %v, want %v and %v", names, texts, c.names, c.addresses)
+			if !slices.Equal(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
 			}
 		})
 	}
-	if _, addresses := ownSubjects([]netip.Addr{parse("0.0.0.0")}, "", consecutive(100)); len(addresses) != maxOwnAddresses {
-		t.Errorf("%d addresses", len(addresses))
+	if got := hostAddresses([]netip.Addr{parse("0.0.0.0")}, consecutive(100)); len(got) != maxOwnAddresses {
+		t.Errorf("%d addresses", len(got))
+	}
+}
+
+func TestSelfSignedHasTheNamesOfThisMachine(t *testing.T) {
+	for _, c := range []struct {
+		name, listen, host string
+		want               []string
+	}{
+		{"a machine", "", "Box.Test", []string{"localhost", "box.test"}},
+		{"without a name", "", "", []string{"localhost"}},
+		{"with a name that is none", "", "a b", []string{"localhost"}},
+		{"announced under another", "DNS.Example", "box", []string{"dns.example", "localhost", "box"}},
+		{"announced under its own", "box.test", "box.test", []string{"box.test", "localhost"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conf := config.Default()
+			if c.listen != "" {
+				conf.Listen.Name = wire.MustName(c.listen)
+			}
+			if got := hostNames(conf, c.host); !slices.Equal(got, c.want) {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
 	}
 }
 
