@@ -34,7 +34,9 @@ type Config struct {
 // Listen is the table [listen].
 type Listen struct {
 	UDP, TCP, TLS, HTTPS, QUIC []netip.AddrPort
-	Name                       wire.Name // under which clients know this resolver; the root: none
+	HTTP                       []string       // in clear: addresses and ports, and absolute paths
+	HTTPProxies, Proxies       []netip.Prefix // who say for whom they speak: in X-Forwarded-For, in a PROXY header
+	Name                       wire.Name      // under which clients know this resolver; the root: none
 	InfoURL                    string
 }
 

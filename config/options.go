@@ -18,6 +18,7 @@ const (
 	formDuration = "time"
 	formPath     = "file name"
 	formHost     = "host name"
+	formPlain    = "address and port, or file name"
 	formURL      = "address and port, or a URL of an encrypted transport"
 )
 
@@ -64,18 +65,35 @@ var options = []option{
 	},
 	{
 		table: "listen", key: "tls", kind: listKind, form: formListen, standard: `[]`,
-		about: "Addresses and ports for DNS over TLS (RFC 7858).", unbuilt: "answer DNS over TLS",
-		set: func(k *checker, v value) { k.config.Listen.TLS = allListen(k, v) },
+		about: "Addresses and ports for DNS over TLS (RFC 7858); 853 is what clients expect.",
+		set:   func(k *checker, v value) { k.config.Listen.TLS = allListen(k, v) },
 	},
 	{
 		table: "listen", key: "https", kind: listKind, form: formListen, standard: `[]`,
 		about: "Addresses and ports for DNS over HTTPS (RFC 8484): HTTP/1.1 and 2 on TCP, HTTP/3 on UDP, path /dns-query.",
-		set:   func(k *checker, v value) { k.config.Listen.HTTPS = allListen(k, v) }, unbuilt: "answer DNS over HTTPS",
+		set:   func(k *checker, v value) { k.config.Listen.HTTPS = allListen(k, v) },
 	},
 	{
 		table: "listen", key: "quic", kind: listKind, form: formListen, standard: `[]`,
 		about: "Addresses and ports for DNS over QUIC (RFC 9250). May share a UDP port with HTTP/3.",
-		set:   func(k *checker, v value) { k.config.Listen.QUIC = allListen(k, v) }, unbuilt: "answer DNS over QUIC",
+		set:   func(k *checker, v value) { k.config.Listen.QUIC = allListen(k, v) },
+	},
+	{
+		table: "listen", key: "http", kind: listKind, form: formPlain, standard: `[]`,
+		about: "Where DNS over HTTPS is served in clear, to a reverse proxy that has the certificate: addresses and ports, or absolute paths of Unix " +
+			"sockets. The client is the last address in X-Forwarded-For; a request without one is told 403.",
+		set: func(k *checker, v value) { k.config.Listen.HTTP = all(k, v, parsePlain) },
+	},
+	{
+		table: "listen", key: "http_proxies", kind: listKind, form: formPrefix, standard: `["127.0.0.0/8", "::1/128"]`,
+		about: "Reverse proxies that are served at the addresses of http. Others are told 403.",
+		set:   func(k *checker, v value) { k.config.Listen.HTTPProxies = all(k, v, parsePrefix) },
+	},
+	{
+		table: "listen", key: "proxies", kind: listKind, form: formPrefix, standard: `[]`,
+		about: "Load balancers that begin each connection over TCP, TLS and HTTPS, and each datagram over UDP, with a header of version 2 of the PROXY protocol. " +
+			"From them, what comes without one is not answered; from others, one is no query.",
+		set: func(k *checker, v value) { k.config.Listen.Proxies = all(k, v, parsePrefix) },
 	},
 	{
 		table: "listen", key: "name", kind: textKind, form: formHost, standard: `""`,

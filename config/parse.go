@@ -5,6 +5,7 @@ import (
 	"math"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -70,6 +71,19 @@ func allListen(k *checker, v value) []netip.AddrPort {
 	}
 	return listed
 }
+
+func parsePlain(s string) (string, error) {
+	if filepath.IsAbs(s) {
+		return s, nil
+	}
+	a, err := parseListen(s)
+	if err != nil || strings.HasPrefix(s, ":") {
+		return "", errPlain
+	}
+	return a.String(), nil
+}
+
+var errPlain = errors.New("is neither an address and a port, 127.0.0.1:8080, nor the absolute path of a socket")
 
 func parseListen(s string) (netip.AddrPort, error) {
 	if strings.HasPrefix(s, ":") {

@@ -213,7 +213,7 @@ type httpService struct {
 	conns  *connections
 }
 
-func newHTTPService(d *doh, conns *connections) *httpService {
+func newHTTPService(handler http.Handler, conns *connections) *httpService {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -221,7 +221,7 @@ func newHTTPService(d *doh, conns *connections) *httpService {
 		conns: conns,
 		queue: &greeted{waiting: make(chan net.Conn), closed: make(chan struct{})},
 		server: &http.Server{
-			Handler:           d,
+			Handler:           handler,
 			Protocols:         protocols,
 			ReadHeaderTimeout: headerWithin,
 			WriteTimeout:      responseWithin,
@@ -246,12 +246,21 @@ func newHTTPService(d *doh, conns *connections) *httpService {
 func (h *httpService) run() { _ = h.server.Serve(h.queue) } // its end is no news: shutdown wants it
 
 func (h *httpService) serve(s *socket, conn net.Conn) {
+	if t, ok := conn.(*tls.Conn); ok && !isHTTP(t.ConnectionState().NegotiatedProtocol) {
+		_ = s.Close() // an ACME authority has seen in the handshake what it wanted to see
+		return
+	}
 	h.conns.entrust(s.connection)
 	select {
 	case h.queue.waiting <- conn:
 	case <-h.queue.closed:
 		_ = s.Close()
 	}
+}
+
+// isHTTP reports whether a protocol is one of ours; a client that names none speaks HTTP/1.1.
+func isHTTP(protocol string) bool {
+	return protocol == "" || protocol == alpnHTTP1 || protocol == alpnHTTP2
 }
 
 // shutdown lets requests in progress have their answers for a moment, and closes all connections.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"runtime"
 	"slices"
@@ -48,6 +49,12 @@ type Options struct {
 	// absolute paths of Unix sockets. Over TCP, only PlainProxies are served.
 	Plain        []string
 	PlainProxies []netip.Prefix
+	// Challenges answers the questions of an ACME authority: over HTTP at ChallengeAddrs (HTTP-01, RFC 8555 section 8.3), and at the
+	// addresses of HTTPS in handshakes of ChallengeProtocols (TLS-ALPN-01, RFC 8737), which Certificates answers.
+	Challenges         http.Handler
+	ChallengeAddrs     []netip.AddrPort
+	ChallengeProtocols []string
+
 	// Proxies begin each connection over TCP, TLS and HTTPS and each datagram over UDP with a PROXY header of version 2.
 	Proxies []netip.Prefix
 
@@ -177,6 +184,11 @@ func (s *Server) listen(ctx context.Context, o *Options) error {
 			return err
 		}
 	}
+	for _, addr := range o.ChallengeAddrs {
+		if err := s.listenChallenges(ctx, o, addr); err != nil {
+			return err
+		}
+	}
 	return s.listenQUIC(ctx, o)
 }
 
@@ -206,7 +218,7 @@ func (s *Server) listenTCP(ctx context.Context, o *Options, t Transport, addr ne
 	case TLS:
 		l.tls = o.tlsConfig(alpnDoT)
 	case HTTPS:
-		l.tls = o.tlsConfig(alpnHTTP2, alpnHTTP1)
+		l.tls = o.tlsConfig(append([]string{alpnHTTP2, alpnHTTP1}, o.ChallengeProtocols...)...)
 		l.service = s.httpService(&doh{front: s.front, transport: HTTPS, altSvc: altSvc(o.AltSvc)})
 	default:
 	}
@@ -224,8 +236,8 @@ func (s *Server) tcpListener(listener net.Listener, t Transport) *tcpListener {
 	return l
 }
 
-func (s *Server) httpService(d *doh) *httpService {
-	h := newHTTPService(d, s.conns)
+func (s *Server) httpService(handler http.Handler) *httpService {
+	h := newHTTPService(handler, s.conns)
 	s.http = append(s.http, h)
 	return h
 }
@@ -236,6 +248,15 @@ func (s *Server) listenPlain(ctx context.Context, o *Options, addr string) error
 		return listenError(HTTPS, netip.AddrPort{}, err)
 	}
 	s.tcpListener(listener, HTTPS).service = s.httpService(&doh{front: s.front, transport: HTTPS, plain: true, proxies: o.PlainProxies})
+	return nil
+}
+
+func (s *Server) listenChallenges(ctx context.Context, o *Options, addr netip.AddrPort) error {
+	listener, err := openTCP(ctx, addr)
+	if err != nil {
+		return listenError(HTTPS, addr, err)
+	}
+	s.tcpListener(listener, HTTPS).service = s.httpService(o.Challenges)
 	return nil
 }
 

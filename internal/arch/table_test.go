@@ -64,8 +64,8 @@ var confinements = []confinement{
 	{"github.com/quic-go/quic-go", []string{"transports", "upstream", "internal/interop"}}, // docs/adr/0008
 	{"github.com/pires/go-proxyproto", []string{"transports"}},                             // docs/adr/0008
 	{"golang.org/x/crypto", []string{"certificate"}},                                       // docs/adr/0008
-	{"github.com/pelletier/go-toml/v2", []string{"config"}}, // docs/adr/0002
-	{"github.com/spf13/cobra", []string{"cmd/tacit"}},       // docs/adr/0002
+	{"github.com/pelletier/go-toml/v2", []string{"config"}},                                // docs/adr/0002
+	{"github.com/spf13/cobra", []string{"cmd/tacit"}},                                      // docs/adr/0002
 }
 
 func findRoom(path string) (room, bool) {

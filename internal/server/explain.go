@@ -64,7 +64,7 @@ or choose a port from 1024 up in [listen], such as 127.0.0.1:5335.`
 // holder finds the program that has an address on Linux: the sockets of the kernel's tables name inodes, and
 // the descriptors of the processes that we may look at name the same. It returns nothing when it cannot tell.
 func holder(proc string, t transports.Transport, a netip.AddrPort) string {
-	for _, table := range []string{t.String(), t.String() + "6"} {
+	for _, table := range []string{t.Network(), t.Network() + "6"} {
 		text, err := os.ReadFile(filepath.Join(proc, "net", table))
 		if err != nil {
 			continue
@@ -94,7 +94,7 @@ func parseSocket(line string, t transports.Transport, a netip.AddrPort) (inode s
 	if len(f) <= columnInode {
 		return "", false
 	}
-	if t == transports.TCP && f[columnState] != stateListening || t == transports.UDP && f[columnState] != stateUnconnected {
+	if t.Network() == "tcp" && f[columnState] != stateListening || t.Network() == "udp" && f[columnState] != stateUnconnected {
 		return "", false
 	}
 	host, port, ok := strings.Cut(f[columnLocal], ":")

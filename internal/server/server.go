@@ -26,6 +26,7 @@ type Server struct {
 	memory  *upstream.Memory
 	quota   transports.Quota // of all listeners together
 	current atomic.Pointer[parts]
+	shown   atomic.Pointer[credentials] // nil without encrypted transports
 
 	started    time.Time
 	exceptions exceptions
@@ -61,23 +62,6 @@ func (e Env) withDefaults() Env {
 	return e
 }
 
-// An endpoint is where clients are listened to.
-type endpoint struct {
-	transport transports.Transport
-	addr      netip.AddrPort
-}
-
-func endpoints(c *config.Config) []endpoint {
-	var list []endpoint
-	for _, a := range c.Listen.UDP {
-		list = append(list, endpoint{transports.UDP, a})
-	}
-	for _, a := range c.Listen.TCP {
-		list = append(list, endpoint{transports.TCP, a})
-	}
-	return list
-}
-
 // New builds all parts and opens all sockets, and serves at once. The error is a *transports.ListenError when an address
 // cannot be had.
 func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
@@ -90,30 +74,22 @@ func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	shown, err := s.obtain(c)
+	if err != nil {
+		return nil, errors.Join(err, p.close())
+	}
 	opened, control, err := s.openAll(ctx, c)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	s.current.Store(p)
+	s.show(shown)
 	p.follow(s.env.Now)
 	s.serve(opened)
 	s.setControl(control)
 	s.setLevel(c)
 	s.retired.Go(s.followExceptions)
 	return s, nil
-}
-
-// Addrs returns the addresses on which clients are listened to over UDP and TCP.
-func (s *Server) Addrs() (udp, tcp []netip.AddrPort) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range s.listeners {
-		udp = append(udp, l.Addrs(transports.UDP)...)
-		tcp = append(tcp, l.Addrs(transports.TCP)...)
-	}
-	slices.SortFunc(udp, netip.AddrPort.Compare)
-	slices.SortFunc(tcp, netip.AddrPort.Compare)
-	return udp, tcp
 }
 
 // Reload replaces the configuration as a whole, or not at all. Listeners that stay are not touched, and what was
@@ -125,6 +101,9 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 		return errStopped
 	}
 	old := s.current.Load()
+	if !listensTheSame(old.config, c) {
+		return errRestart
+	}
 	memory := s.cache
 	if !learnsTheSame(old.config, c) {
 		memory = newCache(c)
@@ -133,11 +112,16 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
+	shown, err := s.obtain(c)
+	if err != nil {
+		return errors.Join(err, p.close())
+	}
 	opened, control, err := s.openAll(ctx, c)
 	if err != nil {
 		return errors.Join(err, p.close())
 	}
 	s.current.Store(p)
+	s.show(shown)
 	p.follow(s.env.Now)
 	s.cache = memory
 	memory.Renew()
@@ -149,7 +133,10 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	return nil
 }
 
-var errStopped = errors.New("tacit is shutting down")
+var (
+	errStopped = errors.New("tacit is shutting down")
+	errRestart = errors.New("listen.proxies, listen.http_proxies, tls.min_version and whether there are tls.acme_names change with a restart only")
+)
 
 // Shutdown stops listening, lets clients that wait have their answers for at most 5 s or until ctx is done, and ends
 // all parts.
@@ -170,6 +157,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		errs = append(errs, <-results)
 	}
 	close(s.stopping)
+	s.show(nil)
 	s.retired.Wait()
 	return errors.Join(append(errs, s.current.Load().close())...)
 }
@@ -187,35 +175,6 @@ func (s *Server) openAll(ctx context.Context, c *config.Config) (map[endpoint]*t
 	return opened, control, err
 }
 
-// open opens the listeners of c that are not open yet. When one fails, none of them stays open.
-func (s *Server) open(ctx context.Context, c *config.Config) (map[endpoint]*transports.Server, error) {
-	opened := map[endpoint]*transports.Server{}
-	for _, e := range endpoints(c) {
-		if s.listeners[e] != nil {
-			continue
-		}
-		o := transports.Options{Now: s.env.Now, Log: s.env.Log, Quota: &s.quota}
-		if e.transport == transports.UDP {
-			o.UDP = []netip.AddrPort{e.addr}
-		} else {
-			o.TCP = []netip.AddrPort{e.addr}
-		}
-		l, err := transports.Listen(ctx, o)
-		if isWithoutIPv6(e.addr, err) {
-			s.env.Log.Warn("no IPv6 here: listening on all IPv4 addresses only")
-			continue
-		}
-		if err != nil {
-			for _, l := range opened {
-				_ = l.Shutdown(ctx) // has no clients yet
-			}
-			return nil, err
-		}
-		opened[e] = l
-	}
-	return opened, nil
-}
-
 // isWithoutIPv6 recognises the IPv6 half of a port that was given alone on a machine that has no IPv6.
 func isWithoutIPv6(a netip.AddrPort, err error) bool {
 	return a.Addr() == netip.IPv6Unspecified() && isNoFamily(err)
@@ -224,11 +183,7 @@ func isWithoutIPv6(a netip.AddrPort, err error) bool {
 func (s *Server) serve(opened map[endpoint]*transports.Server) {
 	maps.Copy(s.listeners, opened)
 	for _, l := range opened {
-		s.retired.Go(func() {
-			if err := l.Serve(s, s); err != nil {
-				s.env.Log.Error("a listener has stopped", "error", err)
-			}
-		})
+		s.retired.Go(func() { l.Serve(s, s) })
 	}
 }
 

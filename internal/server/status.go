@@ -2,8 +2,6 @@ package server
 
 import (
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"tacit/admin"
@@ -47,16 +45,17 @@ func version() string {
 // countTransports adds up the listeners of each transport.
 func (s *Server) countTransports() []admin.Transport {
 	counts := []admin.Transport{}
-	for e, l := range s.listeners {
-		name := e.transport.String()
-		i := slices.IndexFunc(counts, func(t admin.Transport) bool { return t.Name == name })
-		if i < 0 {
-			i = len(counts)
-			counts = append(counts, admin.Transport{Name: name})
+	for _, t := range transports.Transports() {
+		sum := admin.Transport{Name: t.String()}
+		for e, l := range s.listeners {
+			if e.transport == t || t == transports.QUIC && e.quic {
+				add(&sum, l.Counters(t))
+			}
 		}
-		add(&counts[i], l.Counters(e.transport))
+		if sum.Listeners > 0 {
+			counts = append(counts, sum)
+		}
 	}
-	slices.SortFunc(counts, func(a, b admin.Transport) int { return strings.Compare(a.Name, b.Name) })
 	return counts
 }
 
