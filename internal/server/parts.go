@@ -76,7 +76,7 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 	})
 	o := resolver.Options{
 		Exchanger: client, Memory: servers, Cache: remembered,
-		Rules: policy.NewSpecialUse(ownNames(c)), Hints: hints,
+		Rules: policy.NewSpecialUse(ownNames(c), ownAnswers(Describe(c))...), Hints: hints,
 		Port: c.Recursion.Port, NoIPv4: !c.Recursion.IPv4, NoIPv6: !c.Recursion.IPv6,
 		Minimise:              minimisations[c.Recursion.Minimisation],
 		AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
