@@ -19,7 +19,8 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(newServe(), newCheck(), newTrace(), newFlush(), newNTA(), newStatus(), newReload(), newAnchors(), newLab(), newDevCert(), newVersion(), newMan())
+	root.AddCommand(newServe(), newCheck(), newTrace(), newFlush(), newNTA(), newStatus(), newReload(), newAnchors(), newLab(),
+		newClient(), newDevCert(), newVersion(), newMan())
 	return root
 }
 

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"tacit/discovery"
+	"tacit/internal/server"
+)
+
+func newClient() *cobra.Command {
+	var path, protocol string
+	c := &cobra.Command{
+		Use:   "client [NAME]",
+		Short: "Print what a client is to be told",
+		Long: "Client prints settings for a program, a device or a router, filled in from the configuration: files to save,\n" +
+			"commands to run, or what to type where. Without NAME it lists the names.\n\n" +
+			"What a configuration does not serve is refused with the option that is missing. The addresses of a listener on all\n" +
+			"addresses are those that this machine has now: run it on the machine that tacit runs on.",
+		Example: "  tacit client kdig                          lines to try\n  tacit client apple > tacit.mobileconfig    a profile for iOS and macOS",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return fail(listClients(cmd.OutOrStdout()))
+			}
+			return writeClient(cmd.OutOrStdout(), args[0], path, discovery.Protocol(protocol))
+		},
+	}
+	for _, known := range discovery.Clients() {
+		c.ValidArgs = append(c.ValidArgs, cobra.CompletionWithDesc(known.Name, known.About))
+	}
+	c.Flags().StringVar(&protocol, "protocol", "", "`PROTOCOL` of an apple profile, https or tls; default https where it is served")
+	addConfigFlag(c, &path)
+	return c
+}
+
+func listClients(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, c := range discovery.Clients() {
+		_, _ = fmt.Fprintf(t, "%s\t%s\n", c.Name, c.About) // Flush has the error
+	}
+	return t.Flush()
+}
+
+func writeClient(w io.Writer, name, path string, p discovery.Protocol) error {
+	client, ok := discovery.FindClient(name)
+	if !ok {
+		return fmt.Errorf("no client is called %q: it is one of %s", name, clientNames())
+	}
+	c, err := load(path)
+	if err != nil {
+		return err
+	}
+	var b strings.Builder
+	service := server.Describe(c)
+	if err := client.Write(&b, &service, p); err != nil {
+		return &configError{err}
+	}
+	_, err = io.WriteString(w, b.String())
+	return fail(err)
+}
+
+func clientNames() string {
+	var names []string
+	for _, c := range discovery.Clients() {
+		names = append(names, c.Name)
+	}
+	return strings.Join(names, ", ")
+}
