@@ -3,5 +3,5 @@
 // client. It describes a Service, asks nobody and serves nothing itself.
 //
 // Limitations: the records do not say which keys encrypt the client hello (RFC 9849), the stamps name no certificate, and
-// profiles are not signed. What a machine without a CLI is told (Android, Windows) is text, tested by nobody but readers.
+// profiles are not signed. What Windows, OpenWrt, Android and Apple's devices are told has not been tried on them.
 package discovery

@@ -40,7 +40,7 @@ func (e endpoint) HostPort(usual int) string {
 	if e.Port() == usual {
 		return e.Addr().String()
 	}
-	return e.AddrPort.String()
+	return e.String()
 }
 
 func endpoints(list []netip.AddrPort, usual uint16) []endpoint {
@@ -98,11 +98,7 @@ func (p *page) Authority() string {
 // KdigCheck are the flags that have kdig check the certificate.
 func (p *page) KdigCheck() string {
 	if p.SelfSigned() {
-		flags := "+tls"
-		for _, pin := range p.Pins() {
-			flags += " +tls-pin=" + pin
-		}
-		return flags
+		return strings.Join(append([]string{"+tls"}, p.Pins()...), " +tls-pin=")
 	}
 	flags := "+tls-ca"
 	if p.CA() != "" {

@@ -45,15 +45,27 @@ func TestServiceFollowsListeners(t *testing.T) {
 		listen config.Listen
 		want   discovery.Service
 	}{
-		{"as given", config.Listen{UDP: addrPorts("192.0.2.1:53"), TLS: addrPorts("192.0.2.1:8853")},
-			discovery.Service{UDP: addrPorts("192.0.2.1:53"), TLS: addrPorts("192.0.2.1:8853")}},
+		{
+			"as given",
+			config.Listen{UDP: addrPorts("192.0.2.1:53"), TLS: addrPorts("192.0.2.1:8853")},
+			discovery.Service{UDP: addrPorts("192.0.2.1:53"), TLS: addrPorts("192.0.2.1:8853")},
+		},
 		{"a name", config.Listen{Name: wire.MustName("dns.example.")}, discovery.Service{Name: wire.MustName("dns.example.")}},
-		{"DNS over HTTPS is three versions of HTTP", config.Listen{HTTPS: addrPorts("192.0.2.1:443")},
-			discovery.Service{HTTPS: addrPorts("192.0.2.1:443"), HTTP3: addrPorts("192.0.2.1:443")}},
-		{"all addresses of a family", config.Listen{QUIC: addrPorts("0.0.0.0:853")},
-			discovery.Service{QUIC: addrPorts("127.0.0.1:853", "192.0.2.53:853")}},
-		{"all addresses", config.Listen{TCP: addrPorts("0.0.0.0:53", "[::]:53", "192.0.2.53:53")},
-			discovery.Service{TCP: addrPorts("127.0.0.1:53", "192.0.2.53:53", "[::1]:53", "[2001:db8::53]:53")}},
+		{
+			"DNS over HTTPS is three versions of HTTP",
+			config.Listen{HTTPS: addrPorts("192.0.2.1:443")},
+			discovery.Service{HTTPS: addrPorts("192.0.2.1:443"), HTTP3: addrPorts("192.0.2.1:443")},
+		},
+		{
+			"all addresses of a family",
+			config.Listen{QUIC: addrPorts("0.0.0.0:853")},
+			discovery.Service{QUIC: addrPorts("127.0.0.1:853", "192.0.2.53:853")},
+		},
+		{
+			"all addresses",
+			config.Listen{TCP: addrPorts("0.0.0.0:53", "[::]:53", "192.0.2.53:53")},
+			discovery.Service{TCP: addrPorts("127.0.0.1:53", "192.0.2.53:53", "[::1]:53", "[2001:db8::53]:53")},
+		},
 		{"a port that is chosen at the start", config.Listen{UDP: addrPorts("127.0.0.1:0")}, discovery.Service{}},
 		{"a link-local address", config.Listen{UDP: addrPorts("[fe80::1%eth0]:53")}, discovery.Service{}},
 	} {

@@ -3,5 +3,7 @@
 // about DNS, and it is the one place that knows all the parts.
 //
 // Limitations: each listen address has limits of its own for TCP connections. A reload that changes what is remembered or
-// where answers come from (cache, DNSSEC, stubs, forwards, root hints, port) starts with an empty cache.
+// where answers come from (cache, DNSSEC, stubs, forwards, root hints, port) starts with an empty cache. Describe knows of no
+// certificate, so no encrypted transport is designated yet; listeners on all addresses are announced with those that the machine
+// had at the start or the last reload.
 package server
