@@ -99,6 +99,7 @@ func TestOwnNameThatIsSpecial(t *testing.T) {
 		{clause, "dns.home.arpa.", "A", "A 192.0.2.53"},
 		{clause, "dns.home.arpa.", "AAAA", noData},
 		{clause, "dns.home.arpa.", "RESINFO", resinfo},
+		{"RFC 2308 section 2.2: a name with other data exists", "_dns.dns.home.arpa.", "A", noData},
 		{clause, "other.home.arpa.", "A", nxdomain},
 		{clause, "home.arpa.", "NS", "NS home.arpa."},
 	})
