@@ -48,9 +48,10 @@ func orNoServer(cause error) error {
 }
 
 // graver returns which of two causes says more about the zone: that there is no way from here says nothing of it, so it
-// counts only when it is all there is.
+// counts only when it is all there is. An upstream that is not the one it should be is for the operator to know, whatever
+// else went wrong.
 func graver(before, err error) error {
-	if before != nil && errors.Is(err, errNoNetwork) {
+	if before != nil && (errors.Is(err, errNoNetwork) || errors.Is(before, errStranger)) {
 		return before
 	}
 	return err
@@ -176,14 +177,22 @@ func (s *resolution) blame(ctx context.Context, to *candidate, err error) error 
 	default:
 		return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: errJostled}
 	}
-	s.unanswered[to.server.Addr]++
+	s.unanswered[to.server]++
 	var failure *upstream.Error
 	if errors.As(err, &failure) && failure.Outcome != upstream.Timeout && failure.Outcome != upstream.Cancelled {
 		to.spent = true
-		if failure.Outcome == upstream.Unreachable || failure.Outcome == upstream.Local {
-			return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: errNoNetwork}
-		}
-		return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: errNoServer}
+		return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: causeOf(failure.Outcome)}
 	}
 	return &Error{Step: stepAsk, EDE: wire.EDENoReachableAuthority, Err: errNoServer}
+}
+
+func causeOf(o upstream.Outcome) error {
+	switch o {
+	case upstream.Unreachable, upstream.Local:
+		return errNoNetwork
+	case upstream.Unauthenticated:
+		return errStranger
+	default:
+		return errNoServer
+	}
 }

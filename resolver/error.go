@@ -39,6 +39,7 @@ func (e *Error) Unwrap() error { return e.Err }
 var (
 	errNoNetwork  = errors.New("no way to any server from here")
 	errNoServer   = errors.New("no reachable authority")
+	errStranger   = errors.New("the upstream could not be authenticated")
 	errLame       = errors.New("no server is authoritative for the zone")
 	errFailing    = errors.New("the servers of the zone fail or refuse")
 	errMalformed  = errors.New("no server sent a usable reply")

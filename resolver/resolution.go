@@ -11,6 +11,7 @@ import (
 	"tacit/dnssec"
 	"tacit/internal/wire"
 	"tacit/internal/work"
+	"tacit/upstream"
 )
 
 // A resolution is the work on one question: its ledger, and what it has been through. It runs on one goroutine.
@@ -22,10 +23,10 @@ type resolution struct {
 	started    time.Time
 	refresh    bool // what is near its end counts as unknown
 
-	depth          int                     // of name server look-ups on behalf of others
-	looking        map[wire.Name]bool      // servers whose addresses are being looked up
-	unanswered     map[netip.AddrPort]int8 // questions without a reply
-	pastForwarders bool                    // a forward zone that may be iterated has failed
+	depth          int                      // of name server look-ups on behalf of others
+	looking        map[wire.Name]bool       // servers whose addresses are being looked up
+	unanswered     map[upstream.Server]int8 // questions without a reply
+	pastForwarders bool                     // a forward zone that may be iterated has failed
 
 	checking   bool                    // what is found is validated
 	fetched    map[key]dnssec.Reply    // for the validator
@@ -40,7 +41,7 @@ func (r *Resolver) newResolution(q wire.Question, report tracer) *resolution {
 		checking: r.validator != nil && !q.CD, fetched: map[key]dnssec.Reply{},
 		sources: map[key]netip.AddrPort{}, distrusted: map[netip.AddrPort]bool{}, refetched: map[key]int{},
 		Resolver: r, budget: work.New(r.limits), generation: r.cache.Generation(), report: report, started: r.now(),
-		looking: map[wire.Name]bool{}, unanswered: map[netip.AddrPort]int8{},
+		looking: map[wire.Name]bool{}, unanswered: map[upstream.Server]int8{},
 	}
 }
 

@@ -81,7 +81,7 @@ func (s *selection) pick(r *resolution, now time.Time) (*candidate, preference) 
 func (r *resolution) preference(s *selection, c *candidate, now time.Time) preference {
 	state := r.memory.State(c.server, now)
 	switch {
-	case c.spent, c.tries >= maxTries, r.unanswered[c.server.Addr] >= maxUnanswered:
+	case c.spent, c.tries >= maxTries, r.unanswered[c.server] >= maxUnanswered:
 		return never
 	case r.memory.Lame(c.server, s.zone, now), r.distrusted[c.server.Addr]:
 		return lastHope
@@ -89,8 +89,8 @@ func (r *resolution) preference(s *selection, c *candidate, now time.Time) prefe
 		return willing
 	case state.Dead, state.Probe, r.memory.FamilyDown(c.server.Addr.Addr().Is6(), now):
 		return reluctant
-	case c.tries > 0:
-		return retry
+	case c.tries > 0, c.server.Recursive && state.Doubtful:
+		return retry // another upstream has the same answer, and there are few to choose from
 	default:
 		return willing
 	}

@@ -32,7 +32,7 @@ type Options struct {
 	Now func() time.Time
 	// CaseRandomisationOff sends names in lower case instead of in random letter case (0x20).
 	CaseRandomisationOff bool
-	// Connections is how many TCP connections are open at once. 0: 256.
+	// Connections is how many connections are open at once, over all transports but UDP. 0: 256.
 	Connections int
 }
 
@@ -42,10 +42,19 @@ type Network interface {
 	ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error)
 }
 
-// A Server is one address at which questions are answered.
+// A Server is one address at which questions are answered, and the way there. Servers may be compared.
 type Server struct {
 	Addr      netip.AddrPort
 	Recursive bool // it is asked to recurse: RD=1
+	// Transport is UDP, with TCP where a reply demands it, or one that is encrypted. For that no other ever stands in.
+	Transport Transport
+	Peer      Peer // who must be there; of encrypted transports
+}
+
+// endpoint is what all questions to s share: what is connected to, and what is remembered.
+func (s Server) endpoint() Server {
+	s.Recursive = false
+	return s
 }
 
 // A Reply is what a server said. Msg.Question is always the question that was asked; names are in the letter case in
@@ -61,13 +70,19 @@ type Transport uint8
 
 // Transports.
 const (
-	UDP Transport = iota
-	TCP
+	UDP   Transport = iota
+	TCP             // RFC 7766
+	TLS             // RFC 7858
+	HTTPS           // RFC 8484, over HTTP/2
+	QUIC            // RFC 9250
 )
 
-var transportNames = [...]string{UDP: "UDP", TCP: "TCP"}
+var transportNames = [...]string{UDP: "UDP", TCP: "TCP", TLS: "TLS", HTTPS: "HTTPS", QUIC: "QUIC"}
 
 func (t Transport) String() string { return transportNames[t] }
+
+// Encrypted reports whether nobody on the way can read what travels over t, or change it.
+func (t Transport) Encrypted() bool { return t >= TLS }
 
 // New returns a Client. Close it when it is no longer needed.
 func New(o Options) *Client {
@@ -93,11 +108,16 @@ func New(o Options) *Client {
 }
 
 // Exchange asks s the question q, once as seen by the caller: over UDP with a time-out from memory, then, where what
-// came back demands it, again over TCP, without EDNS or with another cookie. Only Name and Type of q are looked at.
-// Each packet and each TCP connection is paid from w. An error is always an *Error.
+// came back demands it, again over TCP, without EDNS or with another cookie; over an encrypted transport, where s names
+// one, and nothing else. Only Name and Type of q are looked at. Each query and each connection is paid from w. An error is
+// always an *Error.
 func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *work.Budget) (Reply, error) {
 	m := c.memory.begin(s, c.now())
 	x := &exchange{Client: c, server: s, question: q, budget: w, plain: m.plain, timeout: m.timeout}
+	if s.Transport.Encrypted() {
+		x.transport, x.streamed = s.Transport, true
+		return x.run(ctx)
+	}
 	x.trial = !m.stream && m.trial && w != nil && w.Spent(work.Connect) < maxTrialConnects
 	if m.stream || x.trial {
 		x.transport, x.streamed = TCP, true
@@ -121,10 +141,10 @@ type exchange struct {
 	server   Server
 	question wire.Question
 	budget   *work.Budget
-	timeout  time.Duration // over UDP
+	timeout  time.Duration // over UDP, and of the set-up of an encrypted transport
 
 	transport  Transport // of the next step
-	streamed   bool      // it was TCP from the start
+	streamed   bool      // it was not UDP from the start
 	trial      bool      // ... to see whether TCP works where UDP has not
 	plain      bool      // the next step goes without EDNS
 	badCookies int       // how often the server refused the cookie
@@ -164,15 +184,18 @@ func (x *exchange) run(ctx context.Context) (Reply, error) {
 }
 
 func (x *exchange) step(ctx context.Context) (Reply, verdict, error) {
-	if x.transport == TCP {
-		return x.overTCP(ctx)
+	if x.transport == UDP {
+		return x.overUDP(ctx)
 	}
-	return x.overUDP(ctx)
+	return x.overSession(ctx)
 }
 
 // adapt decides how the next step differs from the last one, or that there is none. Each change is made once, so the steps
-// come to an end: TCP is never left, EDNS never taken up again, cookies are counted.
+// come to an end: TCP is never left, EDNS never taken up again, cookies are counted. What is encrypted stays as it is.
 func (x *exchange) adapt(reply Reply, v verdict) error {
+	if x.transport.Encrypted() {
+		return &Error{Outcome: Malformed}
+	}
 	switch v {
 	case ednsRefused:
 		x.refusal, x.plain, x.downgraded = reply, true, true
@@ -213,7 +236,7 @@ func (x *exchange) fail(ctx context.Context, err error) (Reply, error) {
 	if x.refusal.Msg != nil && e.Outcome != Cancelled {
 		return x.refusal, nil
 	}
-	return Reply{}, e
+	return Reply{Transport: x.transport}, e
 }
 
 // blame tells the memory that a query sent at sent brought nothing. Failures over TCP that a forger, or a reply over
@@ -223,9 +246,13 @@ func (x *exchange) blame(ctx context.Context, err error, sent time.Time) {
 		return
 	}
 	switch failure(ctx, err).Outcome {
-	case Timeout, Refused, Unreachable:
+	case Timeout, Refused, Unreachable, Unauthenticated:
 		x.memory.failed(x.server, sent, x.now())
-	case Malformed, BadCookies, Budget, Cancelled, Local:
+	case Cancelled:
+		if x.spentPatience(ctx, sent) {
+			x.memory.failed(x.server, sent, x.now())
+		}
+	case Malformed, BadCookies, Budget, Local:
 	}
 }
 
@@ -234,6 +261,10 @@ func (x *exchange) spendQuery() error { return x.budget.Spend(work.UpstreamQuery
 // form says what the next query is made of, seen from the local address.
 func (x *exchange) form(local netip.Addr) form {
 	f := form{recurse: x.server.Recursive, plain: x.plain, mixed: x.mixedCase && x.transport == UDP}
+	if x.transport.Encrypted() {
+		f.padded, f.zeroID = true, x.transport != TLS
+		return f
+	}
 	if !f.plain {
 		f.cookie = x.cookies.of(x.server.Addr.Addr(), local, x.now())
 		f.returned, f.expected = x.memory.cookieOf(x.server, f.cookie)
@@ -250,7 +281,7 @@ func (x *exchange) accept(q *query, msg *dns.Msg, rtt time.Duration) (Reply, ver
 	msg.Question = []dns.Question{{Name: x.question.Name.Reveal(), Qtype: uint16(x.question.Type), Qclass: dns.ClassINET}}
 	reply := Reply{Msg: msg, RTT: rtt, Transport: x.transport}
 	switch {
-	case q.form.plain:
+	case q.form.plain, q.form.padded:
 		return reply, answered, nil
 	case msg.Rcode == int(wire.BadCookie):
 		return reply, cookieRefused, nil
@@ -264,7 +295,7 @@ func (x *exchange) accept(q *query, msg *dns.Msg, rtt time.Duration) (Reply, ver
 // returned cookies before must do so again (RFC 7873 section 5.3), except over TCP: there its leaving them out is
 // its own doing, and the end of the expectation.
 func (x *exchange) checkCookie(q *query, msg *dns.Msg) bool {
-	if q.form.plain {
+	if q.form.plain || q.form.padded {
 		return true
 	}
 	crumb, returned := readCookie(msg, q.form.cookie)

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -31,29 +32,32 @@ type Outcome uint8
 
 // Outcomes.
 const (
-	Timeout     Outcome = iota // no acceptable reply within the server's time-out
-	Unreachable                // no way there: no route, or the address family is down
-	Refused                    // nobody listens: ICMP port unreachable, TCP reset or closed
-	Malformed                  // whatever came, by every way open, could not be read
-	BadCookies                 // the server refuses the cookies that it gave
-	Budget                     // the resolution may cost no more
-	Cancelled                  // the context ended first, or the Client is closed
-	Local                      // this machine is out of ports, sockets or memory: nothing is known of the server
+	Timeout         Outcome = iota // no acceptable reply within the server's time-out
+	Unreachable                    // no way there: no route, or the address family is down
+	Refused                        // nobody listens, or who does will not talk: port unreachable, reset, no HTTP status 200
+	Malformed                      // whatever came, by every way open, could not be read
+	BadCookies                     // the server refuses the cookies that it gave
+	Budget                         // the resolution may cost no more
+	Cancelled                      // the context ended first, or the Client is closed
+	Local                          // this machine is out of ports, sockets or memory: nothing is known of the server
+	Unauthenticated                // an encrypted transport led to somebody else than the Peer
 )
 
 var outcomeNames = [...]string{
 	Timeout: "time-out", Unreachable: "unreachable", Refused: "refused", Malformed: "malformed reply",
 	BadCookies: "cookies refused", Budget: "budget spent", Cancelled: "cancelled", Local: "local failure",
+	Unauthenticated: "not authenticated",
 }
 
 func (o Outcome) String() string { return outcomeNames[o] }
 
 // failure makes an *Error of what the network said. Errors of package net print addresses, so nothing of them is
-// kept but the number. outer is the caller's context, whose end goes before all else.
+// kept but the number, and nothing of those of package tls, which print names. outer is the caller's context, whose end goes before all else.
 func failure(outer context.Context, err error) *Error {
 	var (
 		exceeded *work.Exceeded
 		known    *Error
+		stranger *tls.CertificateVerificationError
 	)
 	switch {
 	case errors.As(err, &exceeded):
@@ -62,6 +66,8 @@ func failure(outer context.Context, err error) *Error {
 		return &Error{Cancelled, outer.Err()}
 	case errors.As(err, &known):
 		return known
+	case errors.As(err, &stranger):
+		return &Error{Outcome: Unauthenticated}
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return &Error{Outcome: Timeout}
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe), errors.Is(err, net.ErrClosed):

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"net/netip"
 	"sync"
 	"time"
 
@@ -10,12 +9,12 @@ import (
 	"tacit/internal/wire"
 )
 
-// A Memory is what is known of servers, by their addresses: how fast they answer, what they do not understand, for
+// A Memory is what is known of servers, by address, transport and Peer: how fast they answer, what they do not understand, for
 // which zones they are lame. It is bounded, never written anywhere, and knows nothing of clients. It is safe for
 // concurrent use.
 type Memory struct {
 	mu       sync.Mutex
-	servers  *lru.TwoQueueCache[netip.AddrPort, *record]
+	servers  *lru.TwoQueueCache[Server, *record]
 	lame     *lru.TwoQueueCache[lameness, time.Time]
 	families [2]family
 }
@@ -27,7 +26,7 @@ type MemoryOptions struct {
 }
 
 type lameness struct {
-	server netip.AddrPort
+	server Server
 	zone   wire.Name
 }
 
@@ -36,7 +35,7 @@ func NewMemory(o MemoryOptions) *Memory {
 	if o.Servers <= 0 {
 		o.Servers = 20_000
 	}
-	return &Memory{servers: twoQueues[netip.AddrPort, *record](o.Servers), lame: twoQueues[lameness, time.Time](o.Servers)}
+	return &Memory{servers: twoQueues[Server, *record](o.Servers), lame: twoQueues[lameness, time.Time](o.Servers)}
 }
 
 func twoQueues[K comparable, V any](size int) *lru.TwoQueueCache[K, V] {
@@ -64,6 +63,9 @@ const (
 	deadAfter    = 4 // consecutive failures
 	firstPenalty = time.Minute
 	maxPenalty   = 15 * time.Minute
+	// doubtFor is how long a server that has just not answered is worth less than one that has. Then one query may see
+	// whether it does again.
+	doubtFor = 10 * time.Second
 )
 
 // How long other things are remembered.
@@ -107,6 +109,7 @@ type State struct {
 	Known    bool          // a round trip has been measured
 	SRTT     time.Duration // smoothed round-trip time; 0 unless Known
 	Timeouts int           // consecutive time-outs and refusals since the last reply
+	Doubtful bool          // the last of them was a moment ago
 	Dead     bool          // too many: to be asked only when all others are dead, too
 	Probe    bool          // was dead, and is due for one query that shows whether it still is
 }
@@ -115,13 +118,20 @@ type State struct {
 func (m *Memory) State(s Server, now time.Time) State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r, ok := m.servers.Peek(s.Addr)
+	r, ok := m.servers.Peek(s.endpoint())
 	if !ok {
 		return State{}
 	}
 	penal := r.penalty > 0
 	dead := penal && (now.Before(r.deadUntil) || now.Before(r.probeUntil))
-	return State{Known: r.srtt > 0, SRTT: r.srtt, Timeouts: r.failures, Dead: dead, Probe: penal && !dead}
+	return State{
+		Known: r.srtt > 0, SRTT: r.srtt, Timeouts: r.failures, Doubtful: r.doubtful(now) || r.failures > 0 && now.Before(r.probeUntil),
+		Dead: dead, Probe: penal && !dead,
+	}
+}
+
+func (r *record) doubtful(now time.Time) bool {
+	return r.failures > 0 && now.Before(r.lastFailure.Add(doubtFor))
 }
 
 // Timeout returns how long a reply of s over UDP is waited for: the smoothed round-trip time and four times its
@@ -129,7 +139,7 @@ func (m *Memory) State(s Server, now time.Time) State {
 func (m *Memory) Timeout(s Server, _ time.Time) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if r, ok := m.servers.Peek(s.Addr); ok {
+	if r, ok := m.servers.Peek(s.endpoint()); ok {
 		return r.timeout()
 	}
 	return firstTimeout
@@ -150,23 +160,24 @@ func (r *record) timeout() time.Duration {
 func (m *Memory) MarkLame(s Server, zone wire.Name, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.lame.Add(lameness{s.Addr, zone}, now.Add(lameFor))
+	m.lame.Add(lameness{s.endpoint(), zone}, now.Add(lameFor))
 }
 
 // Lame reports whether s is known not to serve zone.
 func (m *Memory) Lame(s Server, zone wire.Name, now time.Time) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	until, ok := m.lame.Get(lameness{s.Addr, zone})
+	until, ok := m.lame.Get(lameness{s.endpoint(), zone})
 	return ok && now.Before(until)
 }
 
 // at returns the record of s, made if need be. m.mu is held.
 func (m *Memory) at(s Server) *record {
-	r, ok := m.servers.Get(s.Addr)
+	s = s.endpoint()
+	r, ok := m.servers.Get(s)
 	if !ok {
 		r = new(record)
-		m.servers.Add(s.Addr, r)
+		m.servers.Add(s, r)
 	}
 	return r
 }
@@ -185,7 +196,7 @@ func (m *Memory) begin(s Server, now time.Time) manner {
 	defer m.mu.Unlock()
 	r := m.at(s)
 	timeout := r.timeout()
-	if r.penalty > 0 && !now.Before(r.deadUntil) {
+	if r.penalty > 0 && !now.Before(r.deadUntil) || r.failures > 0 && r.penalty == 0 && !r.doubtful(now) {
 		r.probeUntil = now.Add(timeout)
 	}
 	return manner{

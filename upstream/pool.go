@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,7 +10,7 @@ import (
 	"tacit/internal/work"
 )
 
-// A pool keeps one TCP connection per server, shared by all queries to it (RFC 7766 section 6.2), and bounds how
+// A pool keeps one connection per server, shared by all queries to it (RFC 7766 section 6.2), and bounds how
 // many there are. When all places are taken the idlest connection makes room; when none is idle, one waits.
 type pool struct {
 	network Network
@@ -23,14 +22,20 @@ type pool struct {
 	mu      sync.Mutex
 	closed  bool
 	clock   uint64 // counts uses
-	kept    map[netip.AddrPort]*connection
-	dialing map[netip.AddrPort]*dialing
+	kept    map[Server]*tenant
+	dialing map[Server]*dialing
+}
+
+// A tenant is a session that is kept.
+type tenant struct {
+	session
+	used uint64 // pool.clock at its last use
 }
 
 // A dialing is a connection being set up, for all who wait for it. The fields below done are there once it is closed.
 type dialing struct {
 	done   chan struct{}
-	conn   *connection
+	conn   session
 	err    error
 	gaveUp bool // for want of the dialer's own time or budget: others try for themselves
 }
@@ -40,12 +45,12 @@ var errClosed = &Error{Outcome: Cancelled, Err: errors.New("client is closed")}
 func newPool(n Network, limit int, now func() time.Time) *pool {
 	return &pool{
 		network: n, now: now, places: make(chan struct{}, limit),
-		kept: make(map[netip.AddrPort]*connection), dialing: make(map[netip.AddrPort]*dialing),
+		kept: make(map[Server]*tenant), dialing: make(map[Server]*dialing),
 	}
 }
 
 // connect returns the connection to a server, set up now if there is none. Who sets it up pays for it.
-func (p *pool) connect(ctx context.Context, server netip.AddrPort, w *work.Budget) (*connection, error) {
+func (p *pool) connect(ctx context.Context, server Server, w *work.Budget) (session, error) {
 	for {
 		conn, d, mine, err := p.join(server)
 		if err != nil || conn != nil {
@@ -67,16 +72,16 @@ func (p *pool) connect(ctx context.Context, server netip.AddrPort, w *work.Budge
 }
 
 // join returns the connection that is kept, or the dialing to wait for, or one that the caller has to do.
-func (p *pool) join(server netip.AddrPort) (conn *connection, d *dialing, mine bool, err error) {
+func (p *pool) join(server Server) (conn session, d *dialing, mine bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
 		return nil, nil, false, errClosed
 	}
-	if conn := p.kept[server]; conn != nil && !conn.isDead() {
+	if t := p.kept[server]; t != nil && !t.isDead() {
 		p.clock++
-		conn.used = p.clock
-		return conn, nil, false, nil
+		t.used = p.clock
+		return t.session, nil, false, nil
 	}
 	if d := p.dialing[server]; d != nil {
 		return nil, d, false, nil
@@ -87,7 +92,7 @@ func (p *pool) join(server netip.AddrPort) (conn *connection, d *dialing, mine b
 }
 
 // dial does what d stands for and tells those who wait.
-func (p *pool) dial(ctx context.Context, server netip.AddrPort, w *work.Budget, d *dialing) {
+func (p *pool) dial(ctx context.Context, server Server, w *work.Budget, d *dialing) {
 	d.conn, d.err = p.open(ctx, server, w)
 	var exceeded *work.Exceeded
 	d.gaveUp = d.err != nil && (ctx.Err() != nil || errors.As(d.err, &exceeded))
@@ -100,28 +105,22 @@ func (p *pool) dial(ctx context.Context, server netip.AddrPort, w *work.Budget, 
 	}
 	if d.conn != nil {
 		p.clock++
-		d.conn.used = p.clock
-		p.kept[server] = d.conn
+		p.kept[server] = &tenant{session: d.conn, used: p.clock}
 	}
 	close(d.done)
 }
 
-func (p *pool) open(ctx context.Context, server netip.AddrPort, w *work.Budget) (*connection, error) {
+func (p *pool) open(ctx context.Context, server Server, w *work.Budget) (session, error) {
 	if err := p.takePlace(ctx); err != nil {
 		return nil, err
 	}
-	if err := w.Spend(work.Connect, 1); err != nil {
-		<-p.places
-		return nil, err
-	}
-	conn, err := p.network.DialContext(ctx, "tcp", server.String())
+	s, err := p.dialed(ctx, server, w)
 	if err != nil {
 		<-p.places
 		return nil, err
 	}
-	c := newConnection(p, server, conn)
-	p.running.Go(c.read)
-	return c, nil
+	p.running.Go(s.run)
+	return s, nil
 }
 
 func (p *pool) takePlace(ctx context.Context) error {
@@ -145,10 +144,10 @@ func (p *pool) takePlace(ctx context.Context) error {
 func (p *pool) evict() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var idlest *connection
-	for _, c := range p.kept {
-		if (idlest == nil || c.used < idlest.used) && c.isIdle() {
-			idlest = c
+	var idlest *tenant
+	for _, t := range p.kept {
+		if (idlest == nil || t.used < idlest.used) && t.isIdle() {
+			idlest = t
 		}
 	}
 	if idlest != nil {
@@ -156,12 +155,12 @@ func (p *pool) evict() {
 	}
 }
 
-// drop forgets c. It is called once for each connection, when its reader ends.
-func (p *pool) drop(c *connection) {
+// drop forgets s. It is called once for each session, when its run ends.
+func (p *pool) drop(server Server, s session) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.kept[c.server] == c {
-		delete(p.kept, c.server)
+	if t := p.kept[server]; t != nil && t.session == s {
+		delete(p.kept, server)
 	}
 	<-p.places
 }
@@ -169,8 +168,8 @@ func (p *pool) drop(c *connection) {
 func (p *pool) close() {
 	p.mu.Lock()
 	p.closed = true
-	for _, c := range p.kept {
-		c.die()
+	for _, t := range p.kept {
+		t.die()
 	}
 	p.mu.Unlock()
 	p.running.Wait()

@@ -23,6 +23,8 @@ type form struct {
 	recurse  bool   // RD=1
 	plain    bool   // without EDNS
 	mixed    bool   // random letter case
+	padded   bool   // to a length that says little, and without a cookie, where the transport hides the rest
+	zeroID   bool   // the transport tells queries apart by itself
 	cookie   cookie // the client cookie for this server
 	returned []byte // the server cookie that belongs to it, if known
 	expected bool   // the server has been seen to return cookies
@@ -46,8 +48,12 @@ const (
 	flagTC     = 0x02 // in octet 2
 	flagRD     = 0x01 // in octet 2
 	optionSize = 4    // code and length of an EDNS option
+	optSize    = 11   // an OPT record without options
 	doBit      = 0x80
 )
+
+// paddingBlock is the length of which queries are a multiple where they are encrypted (RFC 8467 section 4.1).
+const paddingBlock = 128
 
 // newQuery builds a query from name and type alone. ID and letter case come from the system's random source
 // (RFC 5452 sections 4.3 and 9.2). DO is always set: whether a client wants signatures is nobody's business upstream.
@@ -56,6 +62,9 @@ func newQuery(q wire.Question, f form) query {
 	rand.Read(random[:])
 	msg := make([]byte, 0, 128)
 	msg = append(msg, random[0], random[1], 0, 0, 0, 1, 0, 0, 0, 0, 0, 0)
+	if f.zeroID {
+		msg[0], msg[1] = 0, 0 // RFC 9250 section 4.2.1; RFC 8484 section 4.1
+	}
 	if f.recurse {
 		msg[2] |= flagRD
 	}
@@ -83,16 +92,19 @@ func mixCase(name, random []byte) {
 	}
 }
 
-// appendOPT appends the OPT record (RFC 6891 section 6.1.2) with a COOKIE option (RFC 7873 section 4) and counts it.
+// appendOPT appends the OPT record (RFC 6891 section 6.1.2) with its one option and counts it.
 func appendOPT(msg []byte, f form) []byte {
-	size := len(f.cookie) + len(f.returned)
+	code, data := uint16(dns.EDNS0COOKIE), append(f.cookie[:], f.returned...) // RFC 7873 section 4
+	if f.padded {
+		length := len(msg) + optSize + optionSize
+		code, data = dns.EDNS0PADDING, make([]byte, (paddingBlock-length%paddingBlock)%paddingBlock) // RFC 7830 section 3
+	}
 	msg[11] = 1
 	msg = append(msg, 0, 0, byte(wire.TypeOPT), payloadSize>>8, payloadSize&0xff, 0, 0, doBit, 0)
-	msg = binary.BigEndian.AppendUint16(msg, uint16(optionSize+size))
-	msg = binary.BigEndian.AppendUint16(msg, dns.EDNS0COOKIE)
-	msg = binary.BigEndian.AppendUint16(msg, uint16(size))
-	msg = append(msg, f.cookie[:]...)
-	return append(msg, f.returned...)
+	msg = binary.BigEndian.AppendUint16(msg, uint16(optionSize+len(data)))
+	msg = binary.BigEndian.AppendUint16(msg, code)
+	msg = binary.BigEndian.AppendUint16(msg, uint16(len(data)))
+	return append(msg, data...)
 }
 
 func (q *query) id() uint16 { return binary.BigEndian.Uint16(q.msg) }
@@ -134,6 +146,13 @@ func (q *query) inspect(reply []byte) finding {
 	default:
 		return matching // what was sent in lower case may come back in any
 	}
+}
+
+// fits reports whether reply is one to q, over a transport on which nobody but the server can have sent it: there an error
+// may come without its question.
+func (q *query) fits(reply []byte) bool {
+	f := q.inspect(reply)
+	return f == matching || f == bare
 }
 
 // equalFold compares questions without regard to the letter case of the name. Type and class are numbers.

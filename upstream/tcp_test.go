@@ -270,7 +270,7 @@ func TestFloodedConnectionIsClosed(t *testing.T) {
 			return here, nil
 		})})
 		defer client.Close()
-		conn, err := client.pool.connect(t.Context(), address, work.New(work.DefaultLimits))
+		conn, err := client.pool.connect(t.Context(), server, work.New(work.DefaultLimits))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,166 @@
+package upstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"tacit/internal/wire"
+)
+
+// An httpsConnection carries queries as requests of HTTP/2, each on a stream of its own (RFC 8484). net/http multiplexes;
+// who is connected to, when, and for how long is decided here.
+type httpsConnection struct {
+	life
+	conn   *http.ClientConn
+	target *url.URL
+}
+
+var _ session = (*httpsConnection)(nil)
+
+const (
+	mediaType = "application/dns-message"
+	// maxHeader is how many octets of headers are read of a response.
+	maxHeader = 8 << 10
+	httpsPort = 443
+)
+
+var (
+	errStatus   = &Error{Outcome: Refused, Err: errors.New("status of HTTP other than 200")}
+	errResponse = &Error{Outcome: Malformed, Err: errors.New("not a DNS message in a response of HTTP")}
+)
+
+func (p *pool) dialHTTPS(ctx context.Context, server Server) (session, error) {
+	secured, err := p.handshake(ctx, server, "h2")
+	if err != nil {
+		return nil, err
+	}
+	if secured.ConnectionState().NegotiatedProtocol != "h2" {
+		_ = secured.Close()
+		return nil, errHandshake
+	}
+	var protocols http.Protocols
+	protocols.SetHTTP2(true)
+	transport := &http.Transport{ // of this one connection: it can reach nothing else, and no proxy
+		DialTLSContext:     func(context.Context, string, string) (net.Conn, error) { return secured, nil },
+		Protocols:          &protocols,
+		DisableCompression: true, MaxResponseHeaderBytes: maxHeader,
+		HTTP2: &http.HTTP2Config{
+			MaxReceiveBufferPerStream: maxReply + 1, MaxReceiveBufferPerConnection: 16 * (maxReply + 1),
+			WriteByteTimeout: streamTimeout,
+		},
+	}
+	conn, err := transport.NewClientConn(ctx, "https", server.Addr.String())
+	if err != nil {
+		_ = secured.Close()
+		return nil, handshakeFailure(err)
+	}
+	h := &httpsConnection{conn: conn, target: targetOf(server)}
+	h.begin(p, server, nil)
+	conn.SetStateHook(func(c *http.ClientConn) {
+		if c.Err() != nil {
+			h.die()
+		}
+	})
+	return h, nil
+}
+
+// targetOf is the URL of a server. Its host says nothing that the configuration does not.
+func targetOf(s Server) *url.URL {
+	host := hostOf(s)
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	if port := s.Addr.Port(); port != httpsPort {
+		host += ":" + strconv.Itoa(int(port))
+	}
+	return &url.URL{Scheme: "https", Host: host, Path: s.Peer.identity().path}
+}
+
+func (h *httpsConnection) localAddr() netip.Addr { return netip.Addr{} }
+
+func (h *httpsConnection) ask(ctx context.Context, build func() query) (query, []byte, time.Duration, error) {
+	before, err := h.enter(ctx)
+	if err != nil {
+		return query{}, nil, 0, err
+	}
+	defer h.leave()
+	q, sent := build(), h.pool.now()
+	reply, err := h.post(ctx, q.msg)
+	switch {
+	case err == nil && q.fits(reply):
+		return q, reply, h.pool.now().Sub(sent), nil
+	case err == nil:
+		err = errResponse
+	case ctx.Err() != nil:
+		h.suspect(ctx, before)
+		err = ctx.Err()
+	}
+	return query{}, nil, 0, err
+}
+
+// post sends a message with the headers that it cannot go without (RFC 8484 section 4.1): any other would tell installations
+// of tacit apart.
+func (h *httpsConnection) post(ctx context.Context, msg []byte) ([]byte, error) {
+	request := (&http.Request{
+		Method: http.MethodPost, URL: h.target, ContentLength: int64(len(msg)), Body: io.NopCloser(bytes.NewReader(msg)),
+		Header: http.Header{"Content-Type": {mediaType}, "Accept": {mediaType}, "User-Agent": {""}},
+	}).WithContext(ctx)
+	response, err := h.conn.RoundTrip(request)
+	if err != nil {
+		return nil, h.broken()
+	}
+	defer func() { _ = response.Body.Close() }()
+	h.heard()
+	if response.StatusCode != http.StatusOK {
+		return nil, errStatus
+	}
+	if t, _, err := mime.ParseMediaType(response.Header.Get("Content-Type")); err != nil || t != mediaType {
+		return nil, errResponse
+	}
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxReply+1))
+	switch {
+	case err != nil:
+		return nil, h.broken()
+	case len(body) > maxReply:
+		return nil, errResponse
+	}
+	return aged(body, response.Header.Get("Age")), nil
+}
+
+// broken tells a request that was refused from a connection that has ended or takes no more. The errors of net/http do
+// not: they are texts.
+func (h *httpsConnection) broken() error {
+	if h.conn.Err() != nil || h.conn.Available() == 0 {
+		h.die()
+		return errDied
+	}
+	return &Error{Outcome: Refused}
+}
+
+// aged takes off TTLs what a cache of HTTP on the way says that it has kept the response for (RFC 8484 section 5.1).
+func aged(message []byte, age string) []byte {
+	seconds, err := strconv.ParseUint(age, 10, 32)
+	if err != nil {
+		return message
+	}
+	if offsets, ok := wire.TTLOffsets(nil, message); ok {
+		wire.CountDown(message, offsets, uint32(seconds))
+	}
+	return message
+}
+
+func (h *httpsConnection) run() {
+	<-h.died
+	_ = h.conn.Close()
+	h.pool.drop(h.server, h)
+}
