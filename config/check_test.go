@@ -118,7 +118,7 @@ func TestSettings(t *testing.T) {
 		{
 			"forward", "[[forward]]\nzone = '.'\nupstreams = ['192.0.2.53', '[2001:db8::53]:5353']\nfirst = true",
 			func(c *Config) any { return c.Forwards },
-			[]Forward{{wire.Root, []netip.AddrPort{address("192.0.2.53:53"), address("[2001:db8::53]:5353")}, true}},
+			[]Forward{{Zone: wire.Root, Upstreams: []Upstream{{Addr: address("192.0.2.53:53")}, {Addr: address("[2001:db8::53]:5353")}}, First: true}},
 		},
 		{
 			"stubs", "[[stub]]\nzone = 'Corp.Example'\nservers = ['192.0.2.1']\n[[stub]]\nzone = 'test.'\nservers = ['192.0.2.2']",
@@ -170,7 +170,6 @@ func TestUnbuiltPartsAreRefused(t *testing.T) {
 		{"quic", "[listen]\nquic = ['127.0.0.1:8853']", "test.toml:2:8: listen.quic: would answer DNS over QUIC; that is not built yet: leave it at []"},
 		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
 		{"ttl_blur", "[cache]\nttl_blur = true", "test.toml:2:12: cache.ttl_blur: would blur TTLs; that is not built yet: leave it at false"},
-		{"encrypted upstream", "[[forward]]\nzone='.'\nupstreams = ['tls://192.0.2.1']", "test.toml:3:14: forward.upstreams: would forward over an encrypted transport; that is not built yet: give an address and port"},
 		{"zone", "[[zone]]\nname = 'example.'\nfile = 'example.zone'", "test.toml:1:3: zone: would serve a zone with authority; that is not built yet"},
 		{"edge", "[edge]\naddresses = ['203.0.113.10']", "test.toml:2:13: edge.addresses: would lead proxied records to an edge; that is not built yet: leave it at []"},
 		{"admin", "[admin]\nlisten = '127.0.0.1:9153'", `test.toml:2:10: admin.listen: would offer metrics and health over HTTP; that is not built yet: leave it at ""`},

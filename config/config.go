@@ -106,7 +106,8 @@ type Cache struct {
 // A Forward is one [[forward]].
 type Forward struct {
 	Zone      wire.Name
-	Upstreams []netip.AddrPort
+	Upstreams []Upstream
+	CAFile    string // a path, made absolute against the configuration's own; empty: the system's roots
 	First     bool
 }
 

@@ -101,8 +101,8 @@ func exampleFile() string {
 
 // sampleValues stand in the example for options without a default.
 var sampleValues = map[string]string{
-	"forward.zone": `"."`, "forward.upstreams": `["192.0.2.53", "[2001:db8::53]:53"]`,
 	"certificate.cert_file": `"second.pem"`, "certificate.key_file": `"second-key.pem"`,
+	"forward.zone": `"."`, "forward.upstreams": `["192.0.2.53", "tls://[2001:db8::53]#dns.example"]`,
 	"stub.zone": `"corp.example."`, "stub.servers": `["10.0.0.53:53"]`,
 	"zone.name": `"example.com."`, "zone.file": `"example.com.zone"`,
 }

@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/tls"
 	"log/slog"
+	"slices"
 	"strconv"
 
 	"tacit/dnssec"
@@ -19,7 +20,7 @@ const (
 	formPath     = "file name"
 	formHost     = "host name"
 	formPlain    = "address and port, or file name"
-	formURL      = "address and port, or a URL of an encrypted transport"
+	formUpstream = "upstream"
 )
 
 var groups = []group{
@@ -311,13 +312,22 @@ var options = []option{
 		set:   func(k *checker, v value) { last(k.config.Forwards).Zone = one(k, v, parseName) },
 	},
 	{
-		table: "forward", key: "upstreams", kind: listKind, form: formURL,
-		about: "Recursive resolvers; the port is 53 when left out. tls://, https:// and quic:// are not built yet.",
-		set:   func(k *checker, v value) { last(k.config.Forwards).Upstreams = some(k, v, parseServer) },
+		table: "forward", key: "upstreams", kind: listKind, form: formUpstream,
+		about: "Recursive resolvers. An address alone is asked over plain DNS. tls://ADDRESS, https://ADDRESS/dns-query and " +
+			"quic://ADDRESS are asked over DNS over TLS, HTTPS (HTTP/2) and QUIC, and never in clear; the port is 53, 853, 443 or " +
+			"853 when left out. What stands behind #, separated by commas, is what the server has to prove: a name that its " +
+			"certificate has, as in tls://192.0.2.53#dns.example, a pin of its key, sha256/ and base64, or both. Without a name or " +
+			"pin, its certificate must be for the address.",
+		set: func(k *checker, v value) { last(k.config.Forwards).Upstreams = some(k, v, parseUpstream) },
+	},
+	{
+		table: "forward", key: "ca_file", kind: textKind, form: formPath, standard: `""`,
+		about: "PEM certificates of the authorities that vouch for these upstreams, in place of the system's.",
+		set:   func(k *checker, v value) { last(k.config.Forwards).CAFile = k.config.resolvePath(v.text) },
 	},
 	{
 		table: "forward", key: "first", kind: boolKind, standard: `false`,
-		about: "Whether recursion is tried when all upstreams fail.",
+		about: "Whether recursion is tried when all upstreams fail: with plain DNS, however the upstreams are asked.",
 		set:   func(k *checker, v value) { last(k.config.Forwards).First = v.flag },
 	},
 
@@ -329,7 +339,7 @@ var options = []option{
 	{
 		table: "stub", key: "servers", kind: listKind, form: formServer,
 		about: "Its authoritative servers; the port is 53 when left out.",
-		set:   func(k *checker, v value) { last(k.config.Stubs).Servers = some(k, v, parseStubServer) },
+		set:   func(k *checker, v value) { last(k.config.Stubs).Servers = some(k, v, parseServer) },
 	},
 
 	{
@@ -393,7 +403,11 @@ func endCertificate(k *checker) {
 }
 
 func endForward(k *checker) {
-	zone := last(k.config.Forwards).Zone
+	f := last(k.config.Forwards)
+	if f.CAFile != "" && !slices.ContainsFunc(f.Upstreams, func(u Upstream) bool { return u.NeedsRoots() }) {
+		k.fail(k.places[k.path], "has a ca_file, but no upstream whose certificate it could vouch for")
+	}
+	zone := f.Zone
 	for _, other := range k.config.Forwards[:len(k.config.Forwards)-1] {
 		k.refuseTwice(zone == other.Zone)
 	}

@@ -27,7 +27,6 @@ var (
 	errHost     = errors.New("is not a host name such as dns.example.net")
 	errMDNS     = errors.New("is a name of multicast DNS, which no certificate and no resolver can have (RFC 6762)")
 	errInfoURL  = errors.New("is not a URL such as https://dns.example.net/about, of at most 247 characters (RFC 9606 section 5)")
-	errSchemed  = errors.New("would forward over an encrypted transport; that is not built yet: give an address and port")
 )
 
 // one sets a single text.
@@ -97,9 +96,6 @@ func parseListen(s string) (netip.AddrPort, error) {
 }
 
 func parseServer(s string) (netip.AddrPort, error) {
-	if strings.Contains(s, "://") {
-		return netip.AddrPort{}, errSchemed
-	}
 	if a, err := netip.ParseAddr(s); err == nil {
 		return netip.AddrPortFrom(a.Unmap(), 53), nil
 	}
@@ -108,15 +104,6 @@ func parseServer(s string) (netip.AddrPort, error) {
 		return netip.AddrPort{}, errServer
 	}
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), nil
-}
-
-// parseStubServer refuses the URLs of parseServer as what they are here: an authoritative server has none.
-func parseStubServer(s string) (netip.AddrPort, error) {
-	a, err := parseServer(s)
-	if err != nil {
-		return a, errServer
-	}
-	return a, nil
 }
 
 func parsePrefix(s string) (netip.Prefix, error) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -70,6 +71,10 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 	if err != nil {
 		return nil, err
 	}
+	forwarded, err := forwards(c)
+	if err != nil {
+		return nil, err
+	}
 	client := upstream.New(upstream.Options{
 		Network: env.Network, Memory: servers, Now: env.Now,
 		CaseRandomisationOff: !c.Recursion.CaseRandomisation,
@@ -80,7 +85,7 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 		Port: c.Recursion.Port, NoIPv4: !c.Recursion.IPv4, NoIPv6: !c.Recursion.IPv6,
 		Minimise:              minimisations[c.Recursion.Minimisation],
 		AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
-		Forwards:              forwards(c), Stubs: stubs(c),
+		Forwards:              forwarded, Stubs: stubs(c),
 		Validator: v.judge(), NoAggressive: !c.DNSSEC.Aggressive, NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
 		Now: env.Now,
 	}
@@ -111,8 +116,9 @@ func learnsTheSame(a, b *config.Config) bool {
 
 // Check finds out what config cannot: whether the files that a configuration names are there and can be understood.
 func Check(c *config.Config) error {
-	_, err := readHints(c.Recursion.RootHints)
-	return errors.Join(err, checkPairs(c), checkCache(c))
+	_, hints := readHints(c.Recursion.RootHints)
+	_, roots := forwards(c)
+	return errors.Join(hints, roots, checkPairs(c), checkCache(c))
 }
 
 var errVainAnchor = errors.New("dnssec.trust_anchors: a digest is not as long as its type asks for: no key can match it")
@@ -166,12 +172,46 @@ func servedZones(c *config.Config) []wire.Name {
 	return zones
 }
 
-func forwards(c *config.Config) []resolver.Forward {
+func forwards(c *config.Config) ([]resolver.Forward, error) {
 	var list []resolver.Forward
 	for _, f := range c.Forwards {
-		list = append(list, resolver.Forward{Zone: f.Zone, Servers: servers(f.Upstreams), First: f.First})
+		roots, err := readRoots(f.CAFile)
+		if err != nil {
+			return nil, err
+		}
+		forward := resolver.Forward{Zone: f.Zone, First: f.First}
+		for _, u := range f.Upstreams {
+			forward.Servers = append(forward.Servers, upstreamServer(&u, roots))
+		}
+		list = append(list, forward)
 	}
-	return list
+	return list, nil
+}
+
+func upstreamServer(u *config.Upstream, roots *x509.CertPool) upstream.Server {
+	s := upstream.Server{Addr: u.Addr, Transport: u.Transport}
+	if u.Transport.Encrypted() {
+		s.Peer = upstream.NewPeer(upstream.Identity{Name: u.Name, Pins: u.Pins, Roots: roots, Path: u.Path})
+	}
+	return s
+}
+
+var errNoCertificate = errors.New("no certificate in PEM")
+
+// readRoots returns nil for the system's.
+func readRoots(path string) (*x509.CertPool, error) {
+	if path == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("forward.ca_file: %w", err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("forward.ca_file: %s: %w", path, errNoCertificate)
+	}
+	return roots, nil
 }
 
 func stubs(c *config.Config) []resolver.Stub {
