@@ -72,8 +72,7 @@ func TestRepliesOutOfOrder(t *testing.T) {
 			s.askMany(1)
 			slowest = time.Since(begin)
 		})
-		synctest.Wait()
-		time.Sleep(latency / 2)
+		time.Sleep(2*latency + latency/2) // UDP, connect: the slow one is on its way
 		group.Go(func() {
 			s.askMany(3)
 			others = time.Since(begin)
