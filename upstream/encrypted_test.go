@@ -687,7 +687,9 @@ func TestResponsesOfHTTP(t *testing.T) {
 		{"404", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotFound) }, Refused},
 		{"503", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, Refused},
 		{"204", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, Refused},
-		{"a redirection", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/other", http.StatusTemporaryRedirect) }, Refused},
+		{"a redirection", func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/other", http.StatusTemporaryRedirect)
+		}, Refused},
 		{"another type", func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "text/html")
 			_, _ = w.Write([]byte("<p>"))
@@ -757,12 +759,10 @@ func TestNobodyIsThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		stub := &resolverStub{transport: transport}
-		stub.addr = netip.MustParseAddrPort(socket.LocalAddr().String())
+		s := Server{Addr: netip.MustParseAddrPort(socket.LocalAddr().String()), Transport: transport}
 		_ = socket.Close()
 		client := New(Options{})
 		defer func() { _ = client.Close() }()
-		s := Server{Addr: stub.addr, Transport: transport}
 		begin := time.Now()
 		_, err = client.Exchange(t.Context(), s, question, work.New(work.DefaultLimits))
 		var e *Error

@@ -87,6 +87,8 @@ func TestConfigurationErrors(t *testing.T) {
 	expect(t, stderr, "no such file")
 	_, stderr = call(t, exitUsage, "check", file(t, "[recursion]\nroot_hints = 'none.hints'\n"))
 	expect(t, stderr, "recursion.root_hints: open ")
+	_, stderr = call(t, exitUsage, "check", file(t, "[[forward]]\nzone = '.'\nupstreams = ['quic://192.0.2.1']\nca_file = 'none.pem'\n"))
+	expect(t, stderr, "forward.ca_file: open ")
 }
 
 func TestCheck(t *testing.T) {

@@ -182,6 +182,8 @@ func TestReloadRefusesAsAWhole(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"unknown key", common + "[access]\nrefuse = ['127.0.0.0/8']\n[listen]\nupd = []\n[log]\nlevel = 1\n", "tacit.toml:8:1: listen.upd: unknown key; the nearest is listen.udp"},
 		{"no such hints", "[recursion]\nroot_hints = 'none'\n[access]\nrefuse = ['127.0.0.0/8']\n", "recursion.root_hints: open "},
+		{"no such authority", common + "[[forward]]\nzone = 'corp.example'\nupstreams = ['tls://192.0.2.1']\nca_file = 'none.pem'\n", "forward.ca_file: open "},
+		{"no certificate", common + "[[forward]]\nzone = 'corp.example'\nupstreams = ['tls://192.0.2.1']\nca_file = 'root.hints'\n", "root.hints: no certificate in PEM"},
 		{"taken address", common + "[access]\nrefuse = ['127.0.0.0/8']\n[listen]\nudp = []\ntcp = ['127.0.0.1:0', '" + tcp[0].String() + "']\n", "listen on tcp: address already in use"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
