@@ -136,13 +136,13 @@ type credentials struct {
 	stop context.CancelFunc
 }
 
-var errNoCertificate = errors.New("no encrypted transport is configured")
+var errNothingToShow = errors.New("no encrypted transport is configured")
 
 // certificate picks from the certificates that are shown now.
 func (s *Server) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	shown := s.shown.Load()
 	if shown == nil {
-		return nil, errNoCertificate
+		return nil, errNothingToShow
 	}
 	return shown.Certificate(hello)
 }
