@@ -13,6 +13,19 @@ type Status struct {
 	Anchors    []Anchor    `json:"trust_anchors"`          // empty without validation
 	Exceptions []Exception `json:"negative_trust_anchors"` // likewise
 	Root       *Root       `json:"root"`                   // nil where no copy is kept
+	// Certificates are those shown to clients, the first to those that ask for none of the others; empty without encrypted
+	// transports.
+	Certificates []Certificate `json:"certificates"`
+}
+
+// A Certificate is one that is shown to clients of the encrypted transports.
+type Certificate struct {
+	Names      []string  `json:"names"`
+	File       string    `json:"file"` // empty: from no file that the operator named
+	State      string    `json:"state"`
+	Until      time.Time `json:"until,omitzero"`
+	Pin        string    `json:"pin"` // SHA-256 of its key in base64 (RFC 7858 section 4.2)
+	SelfSigned bool      `json:"self_signed"`
 }
 
 // A Transport counts what has happened on one since its listeners were opened.

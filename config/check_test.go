@@ -165,9 +165,6 @@ func TestValuesWithoutEffectAreAccepted(t *testing.T) {
 
 func TestUnbuiltPartsAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"tls", "[listen]\ntls = ['127.0.0.1:8853']", "test.toml:2:7: listen.tls: would answer DNS over TLS; that is not built yet: leave it at []"},
-		{"https", "[listen]\nhttps = ['127.0.0.1:8443']", "test.toml:2:9: listen.https: would answer DNS over HTTPS; that is not built yet: leave it at []"},
-		{"quic", "[listen]\nquic = ['127.0.0.1:8853']", "test.toml:2:8: listen.quic: would answer DNS over QUIC; that is not built yet: leave it at []"},
 		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
 		{"ttl_blur", "[cache]\nttl_blur = true", "test.toml:2:12: cache.ttl_blur: would blur TTLs; that is not built yet: leave it at false"},
 		{"zone", "[[zone]]\nname = 'example.'\nfile = 'example.zone'", "test.toml:1:3: zone: would serve a zone with authority; that is not built yet"},

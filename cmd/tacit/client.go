@@ -1,13 +1,18 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"tacit/admin"
+	"tacit/certificate"
+	"tacit/config"
 	"tacit/discovery"
 	"tacit/internal/server"
 )
@@ -27,7 +32,7 @@ func newClient() *cobra.Command {
 			if len(args) == 0 {
 				return fail(listClients(cmd.OutOrStdout()))
 			}
-			return writeClient(cmd.OutOrStdout(), args[0], path, discovery.Protocol(protocol))
+			return writeClient(cmd.Context(), cmd.OutOrStdout(), args[0], path, discovery.Protocol(protocol))
 		},
 	}
 	for _, known := range discovery.Clients() {
@@ -46,7 +51,7 @@ func listClients(w io.Writer) error {
 	return t.Flush()
 }
 
-func writeClient(w io.Writer, name, path string, p discovery.Protocol) error {
+func writeClient(ctx context.Context, w io.Writer, name, path string, p discovery.Protocol) error {
 	client, ok := discovery.FindClient(name)
 	if !ok {
 		return fmt.Errorf("no client is called %q: it is one of %s", name, clientNames())
@@ -56,12 +61,32 @@ func writeClient(w io.Writer, name, path string, p discovery.Protocol) error {
 		return err
 	}
 	var b strings.Builder
-	service := server.Describe(c)
+	service := server.Describe(c, shownCertificates(ctx, c))
 	if err := client.Write(&b, &service, p); err != nil {
 		return &configError{err}
 	}
 	_, err = io.WriteString(w, b.String())
 	return fail(err)
+}
+
+// shownCertificates asks the running tacit, which alone knows a certificate that it has made itself, and else reads the files.
+func shownCertificates(ctx context.Context, c *config.Config) []certificate.Status {
+	if path := server.FindControl(c); path != "" {
+		if s, err := admin.NewClient(path).Status(ctx); err == nil {
+			return certificatesOf(s)
+		}
+	}
+	return server.ReadCertificates(c, time.Now())
+}
+
+func certificatesOf(s admin.Status) []certificate.Status {
+	var list []certificate.Status
+	for _, c := range s.Certificates {
+		if c.State != certificate.Awaited.String() && c.State != certificate.Expired.String() {
+			list = append(list, certificate.Status{Names: c.Names, File: c.File, Pin: c.Pin, SelfSigned: c.SelfSigned, NotAfter: c.Until})
+		}
+	}
+	return list
 }
 
 func clientNames() string {

@@ -236,6 +236,13 @@ func writeStatus(w io.Writer, s admin.Status) error {
 	for _, x := range s.Transports {
 		t.row(x.Name, x.Queries, x.Recalled, x.Truncated, x.Dropped, x.Connections, x.Shed, x.Panics)
 	}
+	if len(s.Certificates) > 0 {
+		t.row()
+		t.row("certificate", "state", "until", "pin")
+	}
+	for _, c := range s.Certificates {
+		t.row(strings.Join(c.Names, " "), c.State, date(c.Until), c.Pin)
+	}
 	t.row()
 	t.row("cache", "entries", "bytes", "capacity", "hits", "misses", "evictions")
 	for _, m := range s.Cache {

@@ -95,6 +95,17 @@ func checkPairs(c *config.Config) error {
 	return errors.Join(errs...)
 }
 
+// ReadCertificates says how those are that a configuration names, where their files can be read.
+func ReadCertificates(c *config.Config, now time.Time) []certificate.Status {
+	var list []certificate.Status
+	for _, p := range pairs(c) {
+		if loaded, err := p.Load(); err == nil {
+			list = append(list, certificate.Describe(loaded.Leaf, now))
+		}
+	}
+	return list
+}
+
 // CheckCertificates finds certificates that no client will believe because of their time, and warns of those that will not be
 // believed for long: tacit serves with them.
 func CheckCertificates(c *config.Config, now time.Time) (warnings []string, err error) {

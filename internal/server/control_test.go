@@ -179,7 +179,7 @@ func TestExceptionsAreFollowed(t *testing.T) {
 			env: Env{Network: x.World}.withDefaults(), memory: upstream.NewMemory(upstream.MemoryOptions{}), cache: newCache(c),
 			stopping: make(chan struct{}), exceptions: newExceptions(),
 		}
-		p, err := s.build(c, s.cache)
+		p, err := s.build(c, s.cache, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -346,7 +346,7 @@ func TestStatusHoldsNoNamesAndNoClients(t *testing.T) {
 			t.Errorf("no %s in %s", want, all)
 		}
 	}
-	if u := status.Transports[1]; u.Name != "udp" || u.Queries != 5 || u.Recalled != 1 || u.Listeners != 1 {
+	if u := status.Transports[0]; u.Name != "udp" || u.Queries != 5 || u.Recalled != 1 || u.Listeners != 1 {
 		t.Errorf("%+v", u)
 	}
 	if m := status.Cache[1]; m.Name != "rrsets" || m.Entries == 0 || m.Bytes == 0 || m.Capacity < m.Bytes {

@@ -1,19 +1,41 @@
 package server
 
 import (
-	"net"
 	"net/netip"
 	"slices"
 
+	"tacit/certificate"
 	"tacit/config"
 	"tacit/discovery"
 	"tacit/internal/wire"
 	"tacit/policy"
 )
 
-// Describe says what clients can reach on this machine with a configuration.
-func Describe(c *config.Config) discovery.Service {
-	return describeService(c, discovery.Proof{}, machineAddresses)
+// Describe says what clients can reach on this machine with a configuration and the certificates that are shown with it.
+func Describe(c *config.Config, shown []certificate.Status) discovery.Service {
+	return describeService(c, proofOf(c, shown), interfaceAddresses)
+}
+
+// proofOf is what clients can know tacit by: the certificate for the name that it is announced with, or else the one that is
+// shown to whoever asks for none.
+func proofOf(c *config.Config, shown []certificate.Status) discovery.Proof {
+	usable := slices.DeleteFunc(slices.Clone(shown), func(s certificate.Status) bool {
+		return s.State == certificate.Awaited || s.State == certificate.Expired || s.State == certificate.Early
+	})
+	if len(usable) == 0 {
+		return discovery.Proof{}
+	}
+	best := usable[0]
+	if name := hostNames(c, "")[0]; !c.Listen.Name.IsRoot() {
+		if i := slices.IndexFunc(usable, func(s certificate.Status) bool { return slices.Contains(s.Names, name) }); i >= 0 {
+			best = usable[i]
+		}
+	}
+	trust := discovery.Authority
+	if best.SelfSigned {
+		trust = discovery.SelfSigned
+	}
+	return prove(trust, best.Names, best.Pin)
 }
 
 // describeService makes a service of the listeners. Interfaces are asked for where one listens on all addresses.
@@ -48,18 +70,6 @@ func reachable(list []netip.AddrPort, interfaces func() []netip.Addr) []netip.Ad
 		}
 	}
 	return all
-}
-
-// machineAddresses are those of all interfaces, none when the machine does not say.
-func machineAddresses() []netip.Addr {
-	found, _ := net.InterfaceAddrs() // without them there is less to tell
-	var list []netip.Addr
-	for _, a := range found {
-		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-			list = append(list, prefix.Addr().Unmap())
-		}
-	}
-	return list
 }
 
 // prove makes a proof of the names of a certificate, among which addresses are.

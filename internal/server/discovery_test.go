@@ -95,7 +95,7 @@ func TestInfoFollowsConfiguration(t *testing.T) {
 	} {
 		cfg := config.Default()
 		c.change(cfg)
-		if got := Describe(cfg).Info.Minimises; got != c.want {
+		if got := Describe(cfg, nil).Info.Minimises; got != c.want {
 			t.Errorf("%s: got %v", c.name, got)
 		}
 	}

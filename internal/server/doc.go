@@ -3,7 +3,6 @@
 // about DNS, and it is the one place that knows all the parts.
 //
 // Limitations: each listen address has limits of its own for TCP connections. A reload that changes what is remembered or
-// where answers come from (cache, DNSSEC, stubs, forwards, root hints, port) starts with an empty cache. Describe knows of no
-// certificate, so no encrypted transport is designated yet; listeners on all addresses are announced with those that the machine
-// had at the start or the last reload.
+// where answers come from (cache, DNSSEC, stubs, forwards, root hints, port) starts with an empty cache. What is announced (DDR) is
+// that of the start or the last reload: the certificate then shown, and the addresses of the machine where a listener is on all of them.
 package server

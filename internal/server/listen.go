@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"time"
 
 	"tacit/certificate"
 	"tacit/config"
@@ -188,11 +189,13 @@ func (s *Server) show(next *credentials) {
 }
 
 // Certificates says how those are that are shown; none without encrypted transports.
-func (s *Server) Certificates() []certificate.Status {
-	if shown := s.shown.Load(); shown != nil {
-		return shown.Status(s.env.Now())
+func (s *Server) Certificates() []certificate.Status { return s.shown.Load().list(s.env.Now()) }
+
+func (c *credentials) list(now time.Time) []certificate.Status {
+	if c == nil {
+		return nil
 	}
-	return nil
+	return c.Status(now)
 }
 
 // An Endpoint is an address on which clients are listened to.

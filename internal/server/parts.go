@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tacit/cache"
+	"tacit/certificate"
 	"tacit/config"
 	"tacit/internal/wire"
 	"tacit/policy"
@@ -42,13 +43,13 @@ func (p *parts) close() error {
 	return p.client.Close()
 }
 
-func (s *Server) build(c *config.Config, memory *cache.Cache) (*parts, error) {
+func (s *Server) build(c *config.Config, memory *cache.Cache, shown *credentials) (*parts, error) {
 	var before *validation
 	if old := s.current.Load(); old != nil {
 		before = old.validation
 	}
 	v := newValidation(c, s.env, before)
-	return build(c, s.env, memory, s.memory, v, newRootCopy(c, s.env, v))
+	return build(c, s.env, memory, s.memory, v, newRootCopy(c, s.env, v), shown.list(s.env.Now()))
 }
 
 // follow keeps the trust anchors up to date for as long as the parts are in use.
@@ -62,7 +63,7 @@ func (p *parts) follow(now func() time.Time) {
 }
 
 // build makes parts; env has its defaults.
-func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream.Memory, v *validation, root *zone.Root) (*parts, error) {
+func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream.Memory, v *validation, root *zone.Root, shown []certificate.Status) (*parts, error) {
 	access, err := policy.NewAccess(policy.AccessOptions{Allow: c.Access.Allow, Refuse: c.Access.Refuse})
 	if err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 	})
 	o := resolver.Options{
 		Exchanger: client, Memory: servers, Cache: remembered,
-		Rules: policy.NewSpecialUse(ownNames(c), ownAnswers(Describe(c))...), Hints: hints,
+		Rules: policy.NewSpecialUse(ownNames(c), ownAnswers(Describe(c, shown))...), Hints: hints,
 		Port: c.Recursion.Port, NoIPv4: !c.Recursion.IPv4, NoIPv6: !c.Recursion.IPv6,
 		Minimise:              minimisations[c.Recursion.Minimisation],
 		AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,

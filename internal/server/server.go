@@ -70,13 +70,13 @@ func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 		listeners: map[endpoint]*transports.Server{}, stopping: make(chan struct{}), exceptions: newExceptions(),
 	}
 	s.started = s.env.Now()
-	p, err := s.build(c, s.cache)
+	shown, err := s.obtain(c)
 	if err != nil {
 		return nil, err
 	}
-	shown, err := s.obtain(c)
+	p, err := s.build(c, s.cache, shown)
 	if err != nil {
-		return nil, errors.Join(err, p.close())
+		return nil, err
 	}
 	opened, control, err := s.openAll(ctx, c)
 	if err != nil {
@@ -108,13 +108,13 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	if !learnsTheSame(old.config, c) {
 		memory = newCache(c)
 	}
-	p, err := s.build(c, memory)
+	shown, err := s.obtain(c)
 	if err != nil {
 		return err
 	}
-	shown, err := s.obtain(c)
+	p, err := s.build(c, memory, shown)
 	if err != nil {
-		return errors.Join(err, p.close())
+		return err
 	}
 	opened, control, err := s.openAll(ctx, c)
 	if err != nil {

@@ -18,7 +18,7 @@ func (o operator) Status() admin.Status {
 	p := s.current.Load()
 	status := admin.Status{
 		Version: version(), Config: p.config.File, Started: s.started, Uptime: int64(now.Sub(s.started) / time.Second),
-		Transports: s.countTransports(), Cache: countCache(s.cache.Stats()), Anchors: []admin.Anchor{}, Exceptions: o.List(),
+		Transports: s.countTransports(), Certificates: []admin.Certificate{}, Cache: countCache(s.cache.Stats()), Anchors: []admin.Anchor{}, Exceptions: o.List(),
 	}
 	if p.validation != nil {
 		for _, a := range p.keeper.List() {
@@ -27,6 +27,11 @@ func (o operator) Status() admin.Status {
 				Since: a.Since, Until: a.Until, Configured: a.Configured,
 			})
 		}
+	}
+	for _, c := range s.Certificates() {
+		status.Certificates = append(status.Certificates, admin.Certificate{
+			Names: c.Names, File: c.File, State: c.State.String(), Until: c.NotAfter, Pin: c.Pin, SelfSigned: c.SelfSigned,
+		})
 	}
 	if p.root != nil {
 		status.Root = describeRoot(p)

@@ -80,7 +80,7 @@ func Trace(ctx context.Context, c *config.Config, env Env, name, kind string, re
 	if v != nil {
 		v.keeper.path = "" // the file belongs to the tacit that serves
 	}
-	p, err := build(c, env, newCache(c), upstream.NewMemory(upstream.MemoryOptions{}), v, nil)
+	p, err := build(c, env, newCache(c), upstream.NewMemory(upstream.MemoryOptions{}), v, nil, nil)
 	if err != nil {
 		return Summary{}, err
 	}
