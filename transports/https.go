@@ -58,7 +58,7 @@ func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer clear(q.message)
-	answer := func(msg []byte) { q.form.write(w, msg) }
+	answer := func(msg []byte) { write(w, q.form, msg) }
 	if d.front.exchange(r.Context(), q.message, addr, link{transport: d.transport}, answer) == dropped {
 		fail(w, http.StatusBadRequest)
 	}
@@ -82,9 +82,11 @@ func (d *doh) client(r *http.Request, c *connection) (netip.Addr, bool) {
 	return addr.Unmap(), err == nil
 }
 
+const allowed = "GET, POST"
+
 func fail(w http.ResponseWriter, status int) {
 	if status == http.StatusMethodNotAllowed {
-		w.Header()["Allow"] = []string{"GET, POST"}
+		w.Header()["Allow"] = []string{allowed}
 	}
 	w.Header()["Content-Length"] = []string{"0"}
 	w.WriteHeader(status)
@@ -92,7 +94,8 @@ func fail(w http.ResponseWriter, status int) {
 
 // A form is what an answer looks like.
 type form interface {
-	write(w http.ResponseWriter, answer []byte)
+	// render returns the body for an answer and its media type; ok is false when the answer cannot take this form.
+	render(answer []byte) (body []byte, mediaType string, ok bool)
 }
 
 // A request is a DNS message and the form in which its answer is wanted.
@@ -110,39 +113,74 @@ const (
 
 // readRequest reads the message of a request; status is not 200 when there is none to be answered.
 func readRequest(w http.ResponseWriter, r *http.Request) (q request, status int) {
-	if r.URL.Path != Path {
-		return request{}, http.StatusNotFound
-	}
-	switch r.Method {
-	case http.MethodGet:
+	status = judgeRequest(r.URL.Path, r.Method, r.Header.Get("Content-Type"), r.ContentLength)
+	switch {
+	case status != http.StatusOK:
+		return request{}, status
+	case r.Method == http.MethodGet:
 		return readGET(r.URL.RawQuery)
-	case http.MethodPost:
-		return readPOST(w, r)
-	default:
-		return request{}, http.StatusMethodNotAllowed
 	}
-}
-
-func readGET(query string) (request, int) {
-	values, err := url.ParseQuery(query)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
+	message, err := io.ReadAll(io.LimitReader(r.Body, maxMessage+1))
 	if err != nil {
 		return request{}, http.StatusBadRequest
 	}
-	if encoded, ok := values["dns"]; ok {
-		message, err := decodeGET(encoded[0])
-		if err != nil || len(encoded) > 1 {
-			return request{}, http.StatusBadRequest
-		}
-		return request{message, messageForm{}}, http.StatusOK
+	return readPOST(message)
+}
+
+// judgeRequest judges what stands above the body of a request; length is negative when it is not known.
+func judgeRequest(path, method, mediaType string, length int64) (status int) {
+	switch {
+	case path != Path:
+		return http.StatusNotFound
+	case method == http.MethodGet:
+		return http.StatusOK
+	case method != http.MethodPost:
+		return http.StatusMethodNotAllowed
+	case !strings.EqualFold(mediaType, messageType):
+		return http.StatusUnsupportedMediaType
+	case length > maxMessage:
+		return http.StatusRequestEntityTooLarge
 	}
-	if values.Has("name") {
-		message, err := readJSON(values)
-		if err != nil {
-			return request{}, http.StatusBadRequest
-		}
-		return request{message, jsonForm{}}, http.StatusOK
+	return http.StatusOK
+}
+
+func readPOST(message []byte) (request, int) {
+	switch {
+	case len(message) < wire.HeaderLength:
+		return request{}, http.StatusBadRequest
+	case len(message) > maxMessage:
+		return request{}, http.StatusRequestEntityTooLarge
 	}
-	return request{}, http.StatusBadRequest
+	return request{message, messageForm{}}, http.StatusOK
+}
+
+func readGET(query string) (request, int) {
+	if value, ok := strings.CutPrefix(query, "dns="); ok && !strings.ContainsAny(value, "&%+;") {
+		return readMessage(value)
+	}
+	values, err := url.ParseQuery(query)
+	switch encoded := values["dns"]; {
+	case err != nil || len(encoded) > 1:
+		return request{}, http.StatusBadRequest
+	case len(encoded) == 1:
+		return readMessage(encoded[0])
+	case !values.Has("name"):
+		return request{}, http.StatusBadRequest
+	}
+	message, err := readJSON(values)
+	if err != nil {
+		return request{}, http.StatusBadRequest
+	}
+	return request{message, jsonForm{}}, http.StatusOK
+}
+
+func readMessage(encoded string) (request, int) {
+	message, err := decodeGET(encoded)
+	if err != nil {
+		return request{}, http.StatusBadRequest
+	}
+	return request{message, messageForm{}}, http.StatusOK
 }
 
 var errGETValue = errors.New("dns is no message in base64url")
@@ -159,40 +197,26 @@ func decodeGET(value string) ([]byte, error) {
 	return message, nil
 }
 
-func readPOST(w http.ResponseWriter, r *http.Request) (request, int) {
-	switch {
-	case !strings.EqualFold(r.Header.Get("Content-Type"), messageType):
-		return request{}, http.StatusUnsupportedMediaType
-	case r.ContentLength > maxMessage:
-		return request{}, http.StatusRequestEntityTooLarge
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
-	message, err := io.ReadAll(io.LimitReader(r.Body, maxMessage+1))
-	switch {
-	case err != nil || len(message) < wire.HeaderLength:
-		return request{}, http.StatusBadRequest
-	case len(message) > maxMessage:
-		return request{}, http.StatusRequestEntityTooLarge
-	}
-	return request{message, messageForm{}}, http.StatusOK
-}
-
 // A messageForm is an answer as a DNS message.
 type messageForm struct{}
 
-func (messageForm) write(w http.ResponseWriter, answer []byte) {
-	writeBody(w, messageType, answer, wire.Freshness(answer))
-}
+func (messageForm) render(answer []byte) ([]byte, string, bool) { return answer, messageType, true }
 
-// writeBody writes an answer and how long a cache may keep it (RFC 8484 section 5.1). An error is the client's loss: it is
-// gone.
-func writeBody(w http.ResponseWriter, contentType string, body []byte, fresh uint32) {
+// write writes an answer and how long a cache may keep it (RFC 8484 section 5.1). An error is the client's loss: it is gone.
+func write(w http.ResponseWriter, f form, answer []byte) {
+	body, mediaType, ok := f.render(answer)
+	if !ok {
+		fail(w, http.StatusInternalServerError)
+		return
+	}
 	h := w.Header()
-	h["Content-Type"] = []string{contentType}
+	h["Content-Type"] = []string{mediaType}
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
-	h["Cache-Control"] = []string{"max-age=" + strconv.FormatUint(uint64(fresh), 10)}
+	h["Cache-Control"] = []string{maxAge + strconv.FormatUint(uint64(wire.Freshness(answer)), 10)}
 	_, _ = w.Write(body)
 }
+
+const maxAge = "max-age="
 
 // Limits of HTTP. Time-outs are those of a connection where it has one.
 const (

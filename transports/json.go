@@ -3,7 +3,6 @@ package transports
 import (
 	"encoding/json"
 	"errors"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
@@ -100,18 +99,13 @@ type jsonError struct {
 	Text string `json:"extra_text,omitempty"`
 }
 
-func (jsonForm) write(w http.ResponseWriter, answer []byte) {
+func (jsonForm) render(answer []byte) ([]byte, string, bool) {
 	var m dns.Msg
 	if m.Unpack(answer) != nil {
-		fail(w, http.StatusInternalServerError) // an answer with RDATA that cannot be presented
-		return
+		return nil, "", false // RDATA that cannot be presented
 	}
 	body, err := json.Marshal(describe(&m))
-	if err != nil {
-		fail(w, http.StatusInternalServerError)
-		return
-	}
-	writeBody(w, jsonType, padJSON(body), wire.Freshness(answer))
+	return padJSON(body), jsonType, err == nil
 }
 
 // padJSON appends white space, so that lengths say as little here as in the other form.
