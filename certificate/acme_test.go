@@ -164,6 +164,29 @@ func TestFailedOrdersPause(t *testing.T) {
 	}
 }
 
+// The library has timers that do not end. What they would send goes out only while the Store is followed.
+func TestRequestsLeaveWhileFollowed(t *testing.T) {
+	transport := &dead{}
+	s := mustNew(t, acmeOptions(t, transport))
+	request := httptest.NewRequest(http.MethodGet, "https://acme.test/directory", nil)
+	try := func(want int, closed bool) {
+		t.Helper()
+		response, err := s.authority.gate.RoundTrip(request)
+		if response != nil {
+			_ = response.Body.Close()
+		}
+		if transport.requests != want || errors.Is(err, errClosed) != closed {
+			t.Errorf("%d requests, %v", transport.requests, err)
+		}
+	}
+	try(0, true)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.authority.open(ctx)
+	try(1, false)
+	cancel()
+	try(1, true)
+}
+
 // RFC 8737 section 3: a hello with acme-tls/1 alone is the authority's. Nobody learns or starts anything by one.
 func TestChallengeHellos(t *testing.T) {
 	transport := &dead{}
@@ -177,8 +200,10 @@ func TestChallengeHellos(t *testing.T) {
 	if c, err := s.Certificate(hello("dns.test", ChallengeProtocol)); err == nil {
 		t.Errorf("no challenge is open: %v", c)
 	}
-	if got := shown(t, s, hello("dns.test", "dot", ChallengeProtocol)); got != "dns.test" {
-		t.Errorf("one protocol among others: %s", got)
+	for _, protocols := range [][]string{{"dot", ChallengeProtocol}, {ChallengeProtocol, "dot"}, {"dot"}, nil} {
+		if got := shown(t, s, hello("dns.test", protocols...)); got != "dns.test" {
+			t.Errorf("%v: %s", protocols, got)
+		}
 	}
 	// What the library has put up while an order is under way.
 	if err := s.authority.manager.Cache.Put(t.Context(), "dns.test+token", cacheEntry(t, "dns.test", time.Now().Add(-time.Hour))); err != nil {

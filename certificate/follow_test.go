@@ -33,7 +33,7 @@ func TestFollowTakesUpWhatChanges(t *testing.T) {
 	})
 }
 
-// The whole life of a certificate, second by second of the days on which something is told.
+// The whole life of a certificate of nine days, and two days more.
 func TestWarningsComeOnceADay(t *testing.T) {
 	p := kit{names: []string{"dns.test"}, life: 9 * day}.write(t)
 	log, written := newLog()
@@ -41,9 +41,8 @@ func TestWarningsComeOnceADay(t *testing.T) {
 	var told []string
 	for now := noon.Add(-time.Hour); now.Before(noon.Add(11 * day)); now = now.Add(10 * time.Minute) {
 		s.look(t.Context(), now)
-		if written.Len() > 0 {
-			told = append(told, now.Sub(noon).String()+" "+summary(written.String()))
-			written.Reset()
+		if text := written.take(); text != "" {
+			told = append(told, now.Sub(noon).String()+" "+summary(text))
 		}
 	}
 	want := []string{

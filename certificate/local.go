@@ -177,14 +177,10 @@ func constrain(authority *x509.Certificate, o LocalOptions) {
 
 // checkFiles finds out whether what is there may be replaced: only a certificate of the same authority, with its key.
 func (l *Local) checkFiles(a signer) error {
-	cert, key := exists(l.CertFile), exists(l.KeyFile)
-	if !cert && !key {
+	if !exists(l.CertFile) && !exists(l.KeyFile) {
 		return nil
 	}
 	l.Replaced = true
-	if !cert || !key {
-		return errStranger
-	}
 	before, err := l.Load()
 	if err != nil || before.Leaf.CheckSignatureFrom(a.certificate) != nil {
 		return errStranger

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,10 +115,36 @@ func mustNew(t testing.TB, o Options) *Store {
 	return s
 }
 
-// newLog returns a logger as tacit has it, and what it has written.
-func newLog() (*slog.Logger, *bytes.Buffer) {
-	var b bytes.Buffer
-	return slog.New(privacy.NewHandler(slog.NewTextHandler(&b, nil))), &b
+// A journal is what a logger has written.
+type journal struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.String()
+}
+
+// take returns the text and forgets it.
+func (j *journal) take() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	defer j.text.Reset()
+	return j.text.String()
+}
+
+// newLog returns a logger as tacit has it.
+func newLog() (*slog.Logger, *journal) {
+	var j journal
+	return slog.New(privacy.NewHandler(slog.NewTextHandler(&j, nil))), &j
 }
 
 // shown is the first name of what a hello is shown.
