@@ -33,6 +33,8 @@ type ACME struct {
 	Mail string
 	// Cache is the directory that keeps account, keys and certificates; only its owner may look into it.
 	Cache string
+	// HTTP01 says that ChallengeHandler is served on port 80, so that names can be verified there.
+	HTTP01 bool
 	// Transport carries the requests to the authority. Nil: that of net/http.
 	Transport http.RoundTripper
 }
@@ -46,9 +48,10 @@ const ChallengeProtocol = acme.ALPNProto
 
 // An authority orders certificates, one at a time, and never during a handshake.
 type authority struct {
-	manager *autocert.Manager
-	gate    *gate
-	slot    chan struct{} // held while an order is under way
+	manager    *autocert.Manager
+	challenges http.Handler // of HTTP-01
+	gate       *gate
+	slot       chan struct{} // held while an order is under way
 
 	mu     sync.Mutex // of orders; no handshake takes it
 	orders []*order
@@ -89,6 +92,10 @@ func newAuthority(o ACME, now time.Time) (*authority, error) {
 			DirectoryURL: cmp.Or(o.Directory, DefaultDirectory), UserAgent: "tacit",
 			HTTPClient: &http.Client{Transport: a.gate, Timeout: requestTime},
 		},
+	}
+	a.challenges = http.NotFoundHandler()
+	if o.HTTP01 {
+		a.challenges = a.manager.HTTPHandler(a.challenges) // from then on the library offers HTTP-01
 	}
 	a.recall(now)
 	return a, nil
@@ -263,12 +270,12 @@ func statusOf(err error) int {
 }
 
 // ChallengeHandler answers the authority's questions of HTTP-01 (RFC 8555 section 8.3), and everybody else's with 404. To be
-// reached it must be served on port 80. Without ACME it is nil.
+// reached it must be served on port 80.
 func (s *Store) ChallengeHandler() http.Handler {
 	if s.authority == nil {
-		return nil
+		return http.NotFoundHandler()
 	}
-	return s.authority.manager.HTTPHandler(http.NotFoundHandler())
+	return s.authority.challenges
 }
 
 // ChallengeProtocols are those that a server of TLS adds to its own: ChallengeProtocol, or without ACME, none.

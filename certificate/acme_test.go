@@ -219,7 +219,9 @@ func TestChallengeHellos(t *testing.T) {
 
 // RFC 8555 section 8.3: the token is below /.well-known/acme-challenge/. There is nothing else to see, and no redirection.
 func TestChallengeHandler(t *testing.T) {
-	s := mustNew(t, acmeOptions(t, &dead{}))
+	o := acmeOptions(t, &dead{})
+	o.ACME.HTTP01 = true
+	s := mustNew(t, o)
 	h := s.ChallengeHandler()
 	if err := s.authority.manager.Cache.Put(t.Context(), "token+http-01", []byte("token.thumbprint")); err != nil {
 		t.Fatal(err)
@@ -246,6 +248,18 @@ func TestChallengeHandler(t *testing.T) {
 				t.Errorf("%d %q, want %d %q", w.Code, body, c.code, c.body)
 			}
 		})
+	}
+}
+
+func TestChallengeHandlerIsOffWithoutHTTP01(t *testing.T) {
+	s := mustNew(t, acmeOptions(t, &dead{}))
+	if err := s.authority.manager.Cache.Put(t.Context(), "token+http-01", []byte("token.thumbprint")); err != nil {
+		t.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	s.ChallengeHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://dns.test/.well-known/acme-challenge/token", nil))
+	if w.Code != http.StatusNotFound {
+		t.Error(w.Code)
 	}
 }
 

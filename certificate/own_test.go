@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/base64"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"testing"
@@ -57,7 +59,9 @@ func TestZeroOptions(t *testing.T) {
 	if c, err := s.Certificate(&tls.ClientHelloInfo{ServerName: "any.test"}); err != nil || c == nil {
 		t.Error(c, err)
 	}
-	if s.ChallengeHandler() != nil || s.ChallengeProtocols() != nil {
+	w := httptest.NewRecorder()
+	s.ChallengeHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "http://dns.test/.well-known/acme-challenge/token", nil))
+	if w.Code != http.StatusNotFound || s.ChallengeProtocols() != nil {
 		t.Error("challenges without ACME")
 	}
 }

@@ -166,11 +166,12 @@ func serveHandshakes(l net.Listener, s *Store, protocols ...string) {
 // known again after a restart.
 func TestOrderGivesACertificate(t *testing.T) {
 	for _, c := range []struct {
-		name  string
-		serve func(at site, s *Store)
+		name   string
+		http01 bool
+		serve  func(at site, s *Store)
 	}{
-		{"TLS-ALPN-01", func(at site, s *Store) { _ = at.http.Close(); go serveHandshakes(at.tls, s, "dot") }},
-		{"HTTP-01", func(at site, s *Store) {
+		{"TLS-ALPN-01", false, func(at site, s *Store) { _ = at.http.Close(); go serveHandshakes(at.tls, s, "dot") }},
+		{"HTTP-01", true, func(at site, s *Store) {
 			_ = at.tls.Close()
 			server := &http.Server{Handler: s.ChallengeHandler(), ReadTimeout: 5 * time.Second}
 			t.Cleanup(func() { _ = server.Close() })
@@ -182,7 +183,7 @@ func TestOrderGivesACertificate(t *testing.T) {
 			p := startPebble(t, at)
 			log, written := newLog()
 			o := Options{Log: log, ACME: ACME{
-				Names: []string{"dns.tacit.test"}, Directory: p.directory, Mail: "hostmaster@tacit.test", Transport: p.transport,
+				Names: []string{"dns.tacit.test"}, Directory: p.directory, Mail: "hostmaster@tacit.test", Transport: p.transport, HTTP01: c.http01,
 				Cache: filepath.Join(t.TempDir(), "acme"),
 			}}
 			s, err := New(o)
