@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strings"
 
 	"tacit/certificate"
+	"tacit/internal/server"
 )
 
 // encrypted are the addresses of the encrypted transports.
@@ -13,18 +15,31 @@ type encrypted struct{ tls, https, quic []netip.AddrPort }
 
 func (e encrypted) isEmpty() bool { return len(e.tls)+len(e.https)+len(e.quic) == 0 }
 
-// writeCertificate says how clients know tacit by a certificate that it has made itself. Any other needs no words.
-func writeCertificate(w io.Writer, list []certificate.Status, at encrypted) error {
-	if len(list) == 0 || !list[0].Made() || at.isEmpty() {
-		return nil
+func encryptedOf(list []server.Endpoint) (e encrypted) {
+	for _, x := range list {
+		switch x.Transport {
+		case "tls":
+			e.tls = append(e.tls, x.Addr)
+		case "https":
+			e.https = append(e.https, x.Addr)
+		case "quic":
+			e.quic = append(e.quic, x.Addr)
+		}
 	}
-	if _, err := fmt.Fprintf(w, `The certificate is self-signed, and its key ends with this process. Clients can know it by its pin:
+	return e
+}
+
+// writeCertificate says how clients know tacit by a certificate that it has made itself. Any other needs no words.
+func writeCertificate(w io.Writer, list []certificate.Status, at encrypted) {
+	if len(list) == 0 || !list[0].Made() || at.isEmpty() {
+		return
+	}
+	_, _ = fmt.Fprintf(w, `
+The certificate is self-signed, and its key ends with this process. Clients can know it by its pin:
     %s
 Try, in another terminal:
-`, list[0].Pin); err != nil {
-		return err
-	}
-	return writeLines(w, askEncrypted(at, "+tls-pin="+list[0].Pin))
+    %s
+`, list[0].Pin, strings.Join(askEncrypted(at, "+tls-pin="+list[0].Pin), "\n    "))
 }
 
 // askEncrypted are command lines of kdig, one for each transport. It looks at its arguments in order: those about the
@@ -40,13 +55,4 @@ func askEncrypted(at encrypted, trust string) []string {
 		}
 	}
 	return lines
-}
-
-func writeLines(w io.Writer, lines []string) error {
-	for _, line := range lines {
-		if _, err := fmt.Fprintln(w, "    "+line); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -105,12 +105,11 @@ In the configuration:
     key_file = %q
 
 Then ask over each transport; +https and +quic come last, as +tls-ca alone means DNS over TLS:
+    %s
 `, l.CertFile, verb, strings.Join(l.Names, ", "), l.Until.UTC().Format("2006-01-02"), about, l.Authority,
-		at.tls[0], at.https[0], at.quic[0], l.CertFile, l.KeyFile)
+		at.tls[0], at.https[0], at.quic[0], l.CertFile, l.KeyFile,
+		strings.Join(askEncrypted(at, "+tls-ca="+l.Authority+" +tls-hostname="+name), "\n    "))
 	if err != nil {
-		return err
-	}
-	if err := writeLines(w, askEncrypted(at, "+tls-ca="+l.Authority+" +tls-hostname="+name)); err != nil {
 		return err
 	}
 	return writeImport(w, l, net.JoinHostPort(name, fmt.Sprint(at.https[0].Port())), at.https[0].Addr())
@@ -152,7 +151,7 @@ func subjectToAsk(names []string) string {
 const wireQuery = "AAABAAABAAAAAAAAB2V4YW1wbGUDY29tAAABAAE"
 
 func writeImport(w io.Writer, l certificate.Local, host string, at netip.Addr) error {
-	_, err := fmt.Fprintf(w, `    curl --cacert %s --connect-to ::%s: -H 'accept: application/dns-message' 'https://%s/dns-query?dns=%s' | od -c
+	_, err := fmt.Fprintf(w, `    curl -s --cacert %s --connect-to ::%s: -H 'accept: application/dns-message' 'https://%s/dns-query?dns=%s' | od -c
 
 In browsers, import %s; the key beside it, %s, stays here.
     Firefox: Settings, Privacy & Security, View Certificates, Authorities, Import; trust it to identify websites.

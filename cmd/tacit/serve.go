@@ -52,6 +52,7 @@ func serve(cmd *cobra.Command, path string) error {
 		return err
 	}
 	writeWelcome(cmd.OutOrStdout(), s, c)
+	writeCertificate(cmd.OutOrStdout(), s.Certificates(), encryptedOf(s.Endpoints()))
 	return runUntil(cmd.Context(), sent, s, c.File)
 }
 
