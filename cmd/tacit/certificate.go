@@ -15,6 +15,20 @@ type encrypted struct{ tls, https, quic []netip.AddrPort }
 
 func (e encrypted) isEmpty() bool { return len(e.tls)+len(e.https)+len(e.quic) == 0 }
 
+// String lists them: DNS over TLS on 127.0.0.1:853, ...
+func (e encrypted) String() string {
+	var parts []string
+	for _, x := range []struct {
+		name      string
+		addresses []netip.AddrPort
+	}{{"TLS", e.tls}, {"HTTPS", e.https}, {"QUIC", e.quic}} {
+		for _, a := range x.addresses {
+			parts = append(parts, "DNS over "+x.name+" on "+a.String())
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 func encryptedOf(list []server.Endpoint) (e encrypted) {
 	for _, x := range list {
 		switch x.Transport {
@@ -34,8 +48,7 @@ func writeCertificate(w io.Writer, list []certificate.Status, at encrypted) {
 	if len(list) == 0 || !list[0].Made() || at.isEmpty() {
 		return
 	}
-	_, _ = fmt.Fprintf(w, `
-The certificate is self-signed, and its key ends with this process. Clients can know it by its pin:
+	_, _ = fmt.Fprintf(w, `The certificate is self-signed, and its key ends with this process. Clients can know it by its pin:
     %s
 Try, in another terminal:
     %s

@@ -52,7 +52,6 @@ func serve(cmd *cobra.Command, path string) error {
 		return err
 	}
 	writeWelcome(cmd.OutOrStdout(), s, c)
-	writeCertificate(cmd.OutOrStdout(), s.Certificates(), encryptedOf(s.Endpoints()))
 	return runUntil(cmd.Context(), sent, s, c.File)
 }
 
@@ -130,26 +129,12 @@ Try, in another terminal:
 
 // writeEncrypted names the encrypted transports, and how to ask them with a certificate that nobody else vouches for.
 func writeEncrypted(w io.Writer, s *server.Server) {
-	var at encrypted
-	var parts []string
-	for _, e := range s.Endpoints() {
-		switch e.Transport {
-		case "tls":
-			at.tls = append(at.tls, e.Addr)
-		case "https":
-			at.https = append(at.https, e.Addr)
-		case "quic":
-			at.quic = append(at.quic, e.Addr)
-		default:
-			continue
-		}
-		parts = append(parts, e.Addr.String()+" ("+strings.ToUpper(e.Transport)+")")
-	}
-	if len(parts) == 0 {
+	at := encryptedOf(s.Endpoints())
+	if at.isEmpty() {
 		return
 	}
-	_, _ = fmt.Fprintf(w, "Encrypted: %s. Settings for clients: %s client\n", strings.Join(parts, ", "), programName())
-	_ = writeCertificate(w, s.Certificates(), at)
+	_, _ = fmt.Fprintf(w, "%s. Settings for clients: %s client\n", at, programName())
+	writeCertificate(w, s.Certificates(), at)
 }
 
 // describeAddrs lists addresses with their transports: 127.0.0.1:53 (UDP and TCP), [::1]:53 (TCP).
