@@ -194,6 +194,7 @@ type job struct {
 	peer    netip.AddrPort   // over UDP
 	control [maxControl]byte // and the address that was asked
 	size    int
+	stream  uint32 // over HTTP/2
 }
 
 var jobs = sync.Pool{New: func() any { return &job{} }}

@@ -221,17 +221,14 @@ const maxAge = "max-age="
 // Limits of HTTP. Time-outs are those of a connection where it has one.
 const (
 	maxHeader       = 8 << 10
-	maxHTTPStreams  = 100
 	headerWithin    = 3 * time.Second
 	responseWithin  = answerWithin + writeWithin + bodyWithin
-	maxReadFrame    = 16 << 10
-	streamWindow    = 64 << 10 // receive buffers: of a stream, and of a connection
-	connWindow      = 256 << 10
 	httpDrainWithin = time.Second
 )
 
-// An httpService speaks HTTP/1.1 and HTTP/2 over connections that are greeted.
+// An httpService speaks HTTP over connections that are greeted: HTTP/2 itself, and HTTP/1.1 by net/http.
 type httpService struct {
+	doh    *doh // nil: no DNS, and no HTTP/2
 	server *http.Server
 	queue  *greeted
 	conns  *connections
@@ -240,8 +237,9 @@ type httpService struct {
 func newHTTPService(handler http.Handler, conns *connections) *httpService {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
+	d, _ := handler.(*doh)
 	return &httpService{
+		doh:   d,
 		conns: conns,
 		queue: &greeted{waiting: make(chan net.Conn), closed: make(chan struct{})},
 		server: &http.Server{
@@ -251,13 +249,6 @@ func newHTTPService(handler http.Handler, conns *connections) *httpService {
 			WriteTimeout:      responseWithin,
 			IdleTimeout:       idleWithin,
 			MaxHeaderBytes:    maxHeader,
-			HTTP2: &http.HTTP2Config{
-				MaxConcurrentStreams:          maxHTTPStreams,
-				MaxReadFrameSize:              maxReadFrame,
-				MaxReceiveBufferPerStream:     streamWindow,
-				MaxReceiveBufferPerConnection: connWindow,
-				WriteByteTimeout:              writeWithin,
-			},
 			ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 				return withConnection(ctx, socketOf(conn).connection)
 			},
@@ -270,9 +261,17 @@ func newHTTPService(handler http.Handler, conns *connections) *httpService {
 func (h *httpService) run() { _ = h.server.Serve(h.queue) } // its end is no news: shutdown wants it
 
 func (h *httpService) serve(s *socket, conn net.Conn) {
-	if t, ok := conn.(*tls.Conn); ok && !isHTTP(t.ConnectionState().NegotiatedProtocol) {
-		_ = s.Close() // an ACME authority has seen in the handshake what it wanted to see
-		return
+	if t, ok := conn.(*tls.Conn); ok {
+		switch t.ConnectionState().NegotiatedProtocol {
+		case alpnHTTP2:
+			newHTTP2Conn(h.doh, h.conns, s.connection, conn).serve()
+			closeTLS(s, conn)
+			return
+		case "", alpnHTTP1: // a client that names nothing speaks HTTP/1.1
+		default:
+			_ = s.Close() // an ACME authority has seen in the handshake what it wanted to see
+			return
+		}
 	}
 	h.conns.entrust(s.connection)
 	select {
@@ -280,11 +279,6 @@ func (h *httpService) serve(s *socket, conn net.Conn) {
 	case <-h.queue.closed:
 		_ = s.Close()
 	}
-}
-
-// isHTTP reports whether a protocol is one of ours; a client that names none speaks HTTP/1.1.
-func isHTTP(protocol string) bool {
-	return protocol == "" || protocol == alpnHTTP1 || protocol == alpnHTTP2
 }
 
 // shutdown lets requests in progress have their answers for a moment, and closes all connections.

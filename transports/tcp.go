@@ -169,7 +169,12 @@ type streams struct {
 
 func (d streams) serve(s *socket, conn net.Conn) {
 	newStream(d.front, d.conns, s.connection, conn).serve()
-	_ = conn.SetWriteDeadline(time.Now().Add(writeWithin)) // closing TLS writes an alert
+	closeTLS(s, conn)
+}
+
+// closeTLS closes a connection, with the alert of TLS where there is TLS.
+func closeTLS(s *socket, conn net.Conn) {
+	_ = conn.SetWriteDeadline(time.Now().Add(closeAlertWithin))
 	_ = conn.Close()
 	_ = s.Close()
 }

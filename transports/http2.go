@@ -1,0 +1,402 @@
+package transports
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+)
+
+// An http2Conn is a connection of HTTP/2 that serves DoH and nothing else (RFC 9113): requests known at once are answered on the
+// goroutine that reads, together, before it waits for the client. What a client can make it hold is bounded: streams,
+// octets of headers, of bodies and of answers that it does not take, and frames that ask for nothing.
+type http2Conn struct {
+	*connection
+	doh   *doh
+	conns *connections
+	conn  net.Conn
+
+	framer  *http2.Framer
+	reader  *bufio.Reader
+	headers *hpack.Decoder
+	request http2Request // whose headers are being read
+	visit   visit
+
+	// Guarded by mu: jobs deliver their answers while the connection reads on.
+	mu         sync.Mutex
+	streams    map[uint32]*http2Stream
+	last       uint32 // the highest stream that the client has opened
+	out        []byte
+	window     int64 // octets of DATA that the client takes, in all
+	initial    int64 // and on a new stream
+	blocked    int   // octets of answers that wait for the client's windows
+	unreturned uint32
+	leaving    bool // GOAWAY is sent
+	jobs       sync.WaitGroup
+
+	resets, idleFrames flood
+	began              time.Time
+	requests           int
+}
+
+// Limits of HTTP/2.
+const (
+	http2Streams      = 100
+	http2FrameSize    = 16 << 10 // the least that RFC 9113 section 4.2 allows
+	http2StreamWindow = maxMessage
+	http2ConnWindow   = 256 << 10
+	http2MaxBlocked   = 256 << 10
+	http2MaxWindow    = 1<<31 - 1
+
+	// How many frames of a kind a client may send within floodWithin.
+	floodWithin   = 10 * time.Second
+	maxResets     = 200  // CVE-2023-44487
+	maxIdleFrames = 1000 // SETTINGS, PING, PRIORITY, empty DATA and what is unknown; each request pays for one
+	maxSettings   = 32   // in one frame: each may touch all streams
+)
+
+// A flood counts what comes too often.
+type flood struct {
+	since time.Time
+	count int
+}
+
+// rises counts one more and reports whether that is too many.
+func (f *flood) rises(now time.Time, most int) bool {
+	if now.Sub(f.since) > floodWithin {
+		f.since, f.count = now, 0
+	}
+	f.count++
+	return f.count > most
+}
+
+// sinks takes one off.
+func (f *flood) sinks() { f.count = max(f.count-1, 0) }
+
+func newHTTP2Conn(d *doh, conns *connections, c *connection, conn net.Conn) *http2Conn {
+	h := &http2Conn{
+		connection: c, doh: d, conns: conns, conn: conn, began: time.Now(),
+		streams: map[uint32]*http2Stream{}, window: 65535, initial: 65535, // RFC 9113 section 6.9.2
+	}
+	h.reader = bufio.NewReaderSize(http2Source{h}, streamBuffer)
+	h.framer = http2.NewFramer(h, h.reader)
+	h.framer.SetMaxReadFrameSize(http2FrameSize)
+	h.framer.SetReuseFrames()
+	h.headers = hpack.NewDecoder(4096, h.request.take)
+	h.headers.SetMaxStringLength(maxHeader)
+	return h
+}
+
+// serve answers requests until the connection is at its end. The caller closes it.
+func (h *http2Conn) serve() {
+	defer h.forget()
+	err := h.converse()
+	h.mu.Lock()
+	code, tell := goAwayCode(err)
+	if tell {
+		h.goAway(code)
+		_ = h.flush()
+	}
+	h.mu.Unlock()
+	if code != http2.ErrCodeNo {
+		h.stop() // who does not behave has no answers to wait for
+	}
+	h.jobs.Wait()
+}
+
+func (h *http2Conn) forget() {
+	h.visit.end()
+	clear(h.out)
+}
+
+// goAwayCode is what the client is told at the end; nothing when it is gone.
+func goAwayCode(err error) (code http2.ErrCode, tell bool) {
+	if e, ok := errors.AsType[http2.ConnectionError](err); ok {
+		return http2.ErrCode(e), true
+	}
+	switch {
+	case errors.Is(err, http2.ErrFrameTooLarge):
+		return http2.ErrCodeFrameSize, true
+	case errors.Is(err, errStopping), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.EOF):
+		return http2.ErrCodeNo, true
+	}
+	return http2.ErrCodeNo, false
+}
+
+func (h *http2Conn) converse() error {
+	if err := h.greet(); err != nil {
+		return err
+	}
+	for first := true; ; first = false {
+		frame, err := h.framer.ReadFrame()
+		if e, ok := errors.AsType[http2.StreamError](err); ok {
+			err = h.locked(func() error { return h.reset(e.StreamID, e.Code) })
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if _, ok := frame.(*http2.SettingsFrame); first && !ok { // RFC 9113 section 3.4
+			return http2.ConnectionError(http2.ErrCodeProtocol)
+		}
+		if err := h.receive(frame); err != nil {
+			return err
+		}
+	}
+}
+
+// greet reads the client's preface and says what is allowed. Nothing of a request's headers is remembered for the next: the table
+// for that is empty (RFC 7541 section 4.2).
+func (h *http2Conn) greet() error {
+	preface := make([]byte, len(http2.ClientPreface))
+	if _, err := io.ReadFull(h.reader, preface); err != nil {
+		return err
+	}
+	if string(preface) != http2.ClientPreface {
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	}
+	return h.locked(func() error {
+		if err := h.framer.WriteSettings(
+			http2.Setting{ID: http2.SettingHeaderTableSize, Val: 0},
+			http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: http2Streams},
+			http2.Setting{ID: http2.SettingInitialWindowSize, Val: http2StreamWindow},
+			http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: maxHeader},
+		); err != nil {
+			return err
+		}
+		return h.framer.WriteWindowUpdate(0, http2ConnWindow-65535)
+	})
+}
+
+func (h *http2Conn) locked(do func() error) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return do()
+}
+
+// receive treats one frame.
+func (h *http2Conn) receive(frame http2.Frame) error {
+	switch f := frame.(type) {
+	case *http2.HeadersFrame:
+		return h.beginHeaders(f)
+	case *http2.ContinuationFrame:
+		return h.continueHeaders(f.HeaderBlockFragment(), f.HeadersEnded())
+	case *http2.DataFrame:
+		return h.receiveData(f)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch f := frame.(type) {
+	case *http2.WindowUpdateFrame:
+		return h.widen(f)
+	case *http2.RSTStreamFrame:
+		return h.cancel(f)
+	case *http2.SettingsFrame:
+		return h.configure(f)
+	case *http2.PushPromiseFrame: // RFC 9113 section 8.4: clients do not push
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	case *http2.PriorityFrame:
+		if f.StreamDep == f.StreamID { // RFC 7540 section 5.3.1
+			return h.reset(f.StreamID, http2.ErrCodeProtocol)
+		}
+	case *http2.PingFrame:
+		if !f.IsAck() {
+			if err := h.framer.WritePing(true, f.Data); err != nil {
+				return err
+			}
+		}
+	case *http2.GoAwayFrame: // the client opens no more streams, and waits for those that are open
+	}
+	return h.idled()
+}
+
+// idled counts a frame that asks for nothing.
+func (h *http2Conn) idled() error {
+	if h.idleFrames.rises(time.Now(), maxIdleFrames) {
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
+	return nil
+}
+
+// configure takes the client's settings (RFC 9113 section 6.5.2) and confirms them. Its table for headers is not used, and
+// frames are as short as anybody must take them.
+func (h *http2Conn) configure(f *http2.SettingsFrame) error {
+	if f.IsAck() { // from here on the client remembers nothing of its headers either
+		h.headers.SetAllowedMaxDynamicTableSize(0)
+		h.headers.SetMaxDynamicTableSize(0)
+		return h.idled()
+	}
+	if f.NumSettings() > maxSettings {
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
+	if err := f.ForeachSetting(func(s http2.Setting) error {
+		if err := s.Valid(); err != nil {
+			return err
+		}
+		if s.ID != http2.SettingInitialWindowSize {
+			return nil
+		}
+		return h.shiftWindows(int64(s.Val) - h.initial)
+	}); err != nil {
+		return err
+	}
+	if err := h.framer.WriteSettingsAck(); err != nil {
+		return err
+	}
+	return h.idled()
+}
+
+// shiftWindows changes the windows of all streams, which may become negative (RFC 9113 section 6.9.2).
+func (h *http2Conn) shiftWindows(by int64) error {
+	h.initial += by
+	for id, s := range h.streams {
+		if s.window += by; s.window > http2MaxWindow {
+			return http2.ConnectionError(http2.ErrCodeFlowControl)
+		}
+		if err := h.pump(id, s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// widen opens a window of the client's further (RFC 9113 section 6.9).
+func (h *http2Conn) widen(f *http2.WindowUpdateFrame) error {
+	if f.StreamID == 0 {
+		if h.window += int64(f.Increment); h.window > http2MaxWindow {
+			return http2.ConnectionError(http2.ErrCodeFlowControl)
+		}
+		for id, s := range h.streams {
+			if err := h.pump(id, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	s := h.streams[f.StreamID]
+	switch {
+	case s == nil && f.StreamID > h.last:
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	case s == nil: // it has ended
+		return h.idled()
+	}
+	if s.window += int64(f.Increment); s.window > http2MaxWindow {
+		return h.reset(f.StreamID, http2.ErrCodeFlowControl)
+	}
+	return h.pump(f.StreamID, s)
+}
+
+// cancel ends a stream that the client does not want any more. Its resolution goes on for others; its turn is given back
+// when that is done, so that asking and cancelling gains nobody anything.
+func (h *http2Conn) cancel(f *http2.RSTStreamFrame) error {
+	if f.StreamID > h.last {
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	}
+	if h.resets.rises(time.Now(), maxResets) {
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
+	if s := h.streams[f.StreamID]; s != nil {
+		h.end(f.StreamID, s)
+	}
+	return nil
+}
+
+// reset ends a stream because of an error.
+func (h *http2Conn) reset(id uint32, code http2.ErrCode) error {
+	if id > h.last { // RFC 9113 section 5.1: what concerns one stream cannot be said of one that is idle
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	}
+	if h.resets.rises(time.Now(), maxResets) { // those that the client makes us send count like its own
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
+	if s := h.streams[id]; s != nil {
+		h.end(id, s)
+	}
+	return h.framer.WriteRSTStream(id, code)
+}
+
+// goAway says that no more streams are taken.
+func (h *http2Conn) goAway(code http2.ErrCode) {
+	if !h.leaving {
+		h.leaving = true
+		_ = h.framer.WriteGoAway(h.last, code, nil)
+	}
+}
+
+// Write appends frames to what is written before the connection waits; it is the framer's writer.
+func (h *http2Conn) Write(frames []byte) (int, error) {
+	h.out = append(h.out, frames...)
+	if len(h.out) > flushAbove {
+		return len(frames), h.flush()
+	}
+	return len(frames), nil
+}
+
+// flush writes what is to be sent, and cuts off a client that does not take it.
+func (h *http2Conn) flush() error {
+	if len(h.out) == 0 {
+		return nil
+	}
+	_ = h.conn.SetWriteDeadline(time.Now().Add(writeWithin))
+	_, err := h.conn.Write(h.out)
+	clear(h.out)
+	if h.out = h.out[:0]; cap(h.out) > 2*flushAbove {
+		h.out = nil
+	}
+	if err != nil {
+		h.doh.front.drop(h.transport, SendFailed)
+		h.stop()
+		h.cut()
+	}
+	return err
+}
+
+// An http2Source is what the framer reads from, through a buffer: each read is a wait for the client, before which everything is
+// sent that is known.
+type http2Source struct{ *http2Conn }
+
+func (s http2Source) Read(b []byte) (int, error) {
+	if err := s.locked(s.flush); err != nil {
+		return 0, err
+	}
+	for {
+		_ = s.conn.SetReadDeadline(s.deadline(time.Now()))
+		if s.doh.front.isStopping() { // looked at after the deadline is set, as in stream.fill
+			return 0, errStopping
+		}
+		n, err := s.conn.Read(b)
+		switch {
+		case n > 0:
+			return n, nil
+		case s.doh.front.isStopping():
+			return 0, errStopping
+		case !errors.Is(err, os.ErrDeadlineExceeded) || !s.deadline(time.Now()).After(time.Now()):
+			return 0, err
+		}
+	}
+}
+
+// deadline says until when the next octets must come: soon while a request is incomplete, and not at all soon while the client
+// waits for an answer.
+func (h *http2Conn) deadline(now time.Time) time.Time {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch {
+	case h.requests == 0:
+		return h.began.Add(firstMessageWithin)
+	case h.pending.Load() > 0:
+		return now.Add(h.conns.idle(h.transport))
+	case len(h.streams) > 0: // a body, or room for an answer
+		return time.Unix(0, h.active.Load()).Add(bodyWithin)
+	}
+	return time.Unix(0, h.active.Load()).Add(h.conns.idle(h.transport))
+}

@@ -1,0 +1,417 @@
+package transports
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"tacit/internal/wire"
+)
+
+// An http2Stream is a request and its answer (RFC 9113 section 8.1).
+type http2Stream struct {
+	window  int64  // octets of DATA that the client takes
+	post    bool   // its body is to come
+	length  int64  // of the body, as told; negative: not told
+	body    []byte // what has come of it
+	status  int    // of an answer that is sent without waiting for the body
+	waits   bool   // a job looks for the answer
+	form    form
+	blocked []byte // what is left of an answer that has been sent in part
+}
+
+// An http2Request is what is read of a request's headers.
+type http2Request struct {
+	stream    uint32
+	ended     bool // END_STREAM
+	trailers  bool
+	size      int // octets of header block
+	list      int // and of the list that it stands for (RFC 9113 section 6.5.2)
+	malformed bool
+	regular   bool // a header that is no pseudo-header has come
+	seen      uint8
+
+	method, path, mediaType string
+	length                  int64
+}
+
+// Pseudo-headers of a request (RFC 9113 section 8.3.1).
+const (
+	seenMethod = 1 << iota
+	seenScheme
+	seenPath
+	seenAuthority
+)
+
+// beginHeaders opens a stream, or takes the trailers of one.
+func (h *http2Conn) beginHeaders(f *http2.HeadersFrame) error {
+	h.mu.Lock()
+	s := h.streams[f.StreamID]
+	fresh := f.StreamID > h.last
+	switch {
+	case f.StreamID%2 == 0: // RFC 9113 section 5.1.1
+	case fresh:
+		h.last = f.StreamID
+	}
+	h.mu.Unlock()
+	switch {
+	case f.StreamID%2 == 0:
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	case !fresh && s == nil, !fresh && !s.post:
+		return http2.ConnectionError(http2.ErrCodeStreamClosed) // section 5.1
+	}
+	h.request = http2Request{stream: f.StreamID, ended: f.StreamEnded(), trailers: !fresh, length: -1}
+	if f.HasPriority() && f.Priority.StreamDep == f.StreamID {
+		h.request.malformed = true
+	}
+	return h.continueHeaders(f.HeaderBlockFragment(), f.HeadersEnded())
+}
+
+// continueHeaders reads a part of a header block. A block that is too long ends the connection: without reading it, no later
+// one could be understood.
+func (h *http2Conn) continueHeaders(fragment []byte, last bool) error {
+	r := &h.request
+	if r.size += len(fragment); r.size > maxHeader || len(fragment) == 0 && !last && h.idleFrames.rises(time.Now(), maxIdleFrames) {
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
+	if _, err := h.headers.Write(fragment); err != nil {
+		return http2.ConnectionError(http2.ErrCodeCompression)
+	}
+	if !last {
+		return nil
+	}
+	if h.headers.Close() != nil {
+		return http2.ConnectionError(http2.ErrCodeCompression)
+	}
+	if r.list > 2*maxHeader {
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
+	return h.locked(func() error { return h.endHeaders(r) })
+}
+
+// take reads one header; what a client says of itself in others than these is not looked at.
+func (r *http2Request) take(f hpack.HeaderField) {
+	r.list += int(f.Size())
+	if strings.HasPrefix(f.Name, ":") {
+		r.takePseudo(f)
+		return
+	}
+	r.regular = true
+	switch f.Name {
+	case "content-type":
+		r.mediaType = f.Value
+	case "content-length":
+		n, err := strconv.ParseUint(f.Value, 10, 63)
+		r.malformed = r.malformed || err != nil || r.length >= 0 && r.length != int64(n)
+		r.length = int64(n)
+	case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade": // section 8.2.2
+		r.malformed = true
+	case "te":
+		r.malformed = r.malformed || f.Value != "trailers"
+	default:
+		r.malformed = r.malformed || !isFieldName(f.Name)
+	}
+}
+
+func (r *http2Request) takePseudo(f hpack.HeaderField) {
+	var seen uint8
+	switch f.Name {
+	case ":method":
+		seen, r.method = seenMethod, f.Value
+	case ":scheme":
+		seen = seenScheme
+	case ":path":
+		seen, r.path = seenPath, f.Value
+	case ":authority":
+		seen = seenAuthority
+	}
+	if seen == 0 || r.seen&seen != 0 || r.regular || r.trailers {
+		r.malformed = true
+	}
+	r.seen |= seen
+}
+
+// isFieldName reports whether a name is one that HTTP/2 allows: no upper case (RFC 9113 section 8.2.1).
+func isFieldName(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; c <= ' ' || c >= 0x7f || c == ':' || c >= 'A' && c <= 'Z' {
+			return false
+		}
+	}
+	return name != ""
+}
+
+const required = seenMethod | seenScheme | seenPath
+
+// endHeaders begins the request whose headers are complete.
+func (h *http2Conn) endHeaders(r *http2Request) error {
+	s := h.streams[r.stream]
+	if r.trailers {
+		if s == nil {
+			return nil // it has been reset meanwhile
+		}
+		if !r.ended || r.malformed { // section 8.1
+			return h.reset(r.stream, http2.ErrCodeProtocol)
+		}
+		return h.endBody(r.stream, s)
+	}
+	switch {
+	case r.malformed || r.seen&required != required || r.path == "":
+		return h.reset(r.stream, http2.ErrCodeProtocol)
+	case len(h.streams) >= http2Streams || h.pending.Load() >= http2Streams || h.leaving:
+		return h.reset(r.stream, http2.ErrCodeRefusedStream)
+	}
+	h.requests++
+	h.idleFrames.sinks()
+	s = &http2Stream{window: h.initial, length: r.length, post: !r.ended}
+	h.streams[r.stream] = s
+	path, query, _ := strings.Cut(r.path, "?")
+	if status := judgeRequest(path, r.method, r.mediaType, r.length); status != http.StatusOK {
+		return h.refuse(r.stream, s, status)
+	}
+	if r.method == http.MethodGet {
+		q, status := readGET(query)
+		if status != http.StatusOK {
+			return h.refuse(r.stream, s, status)
+		}
+		return h.ask(r.stream, s, q)
+	}
+	if r.ended {
+		return h.endBody(r.stream, s)
+	}
+	return nil
+}
+
+// receiveData takes a part of a body, and gives the client back the room that it has used of the connection's window.
+func (h *http2Conn) receiveData(f *http2.DataFrame) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.streams[f.StreamID]
+	switch {
+	case s == nil && f.StreamID > h.last:
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	case len(f.Data()) == 0 && !f.StreamEnded():
+		if err := h.idled(); err != nil {
+			return err
+		}
+	}
+	if err := h.giveBack(f.Length); err != nil {
+		return err
+	}
+	if s == nil || !s.post {
+		return h.reset(f.StreamID, http2.ErrCodeStreamClosed)
+	}
+	h.touch()
+	if s.status != 0 || s.waits || s.form != nil { // the answer is on its way: nobody reads the body
+		s.post = !f.StreamEnded()
+		return nil
+	}
+	if s.body = append(s.body, f.Data()...); len(s.body) > maxMessage {
+		return h.refuse(f.StreamID, s, http.StatusRequestEntityTooLarge)
+	}
+	if f.StreamEnded() {
+		return h.endBody(f.StreamID, s)
+	}
+	return nil
+}
+
+// giveBack widens the connection's window again when half of it is used. A stream's own is wide enough for a whole message.
+func (h *http2Conn) giveBack(octets uint32) error {
+	if h.unreturned += octets; h.unreturned < http2ConnWindow/2 {
+		return nil
+	}
+	octets, h.unreturned = h.unreturned, 0
+	return h.framer.WriteWindowUpdate(0, octets)
+}
+
+// endBody asks what a complete body asks.
+func (h *http2Conn) endBody(id uint32, s *http2Stream) error {
+	s.post = false
+	if s.length >= 0 && s.length != int64(len(s.body)) { // RFC 9113 section 8.1.1
+		return h.reset(id, http2.ErrCodeProtocol)
+	}
+	q, status := readPOST(s.body)
+	if status != http.StatusOK {
+		return h.refuse(id, s, status)
+	}
+	return h.ask(id, s, q)
+}
+
+// ask answers at once what is known, and leaves the rest to a job.
+func (h *http2Conn) ask(id uint32, s *http2Stream, q request) error {
+	defer clear(q.message)
+	defer h.visit.end()
+	f, l := h.doh.front, link{transport: h.transport}
+	s.form = q.form
+	answer, o := f.receive(&h.visit, q.message, h.client(), l)
+	switch o {
+	case dropped:
+		return h.refuse(id, s, http.StatusBadRequest)
+	case answered, turnedAway:
+		h.touch()
+		return h.answer(id, s, answer)
+	case missed:
+	}
+	j := f.newJob(&h.visit, q.message, h.client(), l)
+	if j == nil {
+		return h.answer(id, s, f.fail(h.visit.answer, &h.visit.query, tooManyWait, l))
+	}
+	s.waits = true
+	j.stream = id
+	h.pending.Add(1)
+	h.jobs.Add(1)
+	j.start(h.ctx, h)
+	return nil
+}
+
+// deliver writes the answer of a job, if its stream is still there.
+func (h *http2Conn) deliver(j *job, answer []byte) {
+	defer h.jobs.Done()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	defer h.touch()
+	h.pending.Add(-1)
+	s := h.streams[j.stream]
+	if s == nil || !s.waits {
+		return
+	}
+	s.waits = false
+	if h.answer(j.stream, s, answer) == nil {
+		_ = h.flush() // the reader sees the end, too
+	}
+}
+
+// answer writes an answer in the form in which it is wanted.
+func (h *http2Conn) answer(id uint32, s *http2Stream, answer []byte) error {
+	body, mediaType, ok := s.form.render(answer)
+	if !ok {
+		return h.refuse(id, s, http.StatusInternalServerError)
+	}
+	h.writeHeaders(id, false, func(block []byte) []byte {
+		block = appendHeader(append(block, status200), fieldContentType, mediaType)
+		block = appendHeader(block, fieldContentLength, strconv.Itoa(len(body)))
+		block = appendHeader(block, fieldCacheControl, maxAge+strconv.FormatUint(uint64(wire.Freshness(answer)), 10))
+		if h.doh.altSvc != "" {
+			block = appendNamed(block, "alt-svc", h.doh.altSvc)
+		}
+		return block
+	})
+	s.status = http.StatusOK
+	return h.send(id, s, body)
+}
+
+// refuse answers with a status and nothing else. A body that is still to come is not wanted (RFC 9113 section 8.1).
+func (h *http2Conn) refuse(id uint32, s *http2Stream, status int) error {
+	h.writeHeaders(id, true, func(block []byte) []byte {
+		block = appendHeader(block, fieldStatus, strconv.Itoa(status))
+		if status == http.StatusMethodNotAllowed {
+			block = appendHeader(block, fieldAllow, allowed)
+		}
+		return appendHeader(block, fieldContentLength, "0")
+	})
+	return h.finish(id, s)
+}
+
+// send writes as much of a body as the client takes now; the rest waits for its windows.
+func (h *http2Conn) send(id uint32, s *http2Stream, body []byte) error {
+	for {
+		size := min(int64(len(body)), s.window, h.window, http2FrameSize)
+		if size <= 0 {
+			break
+		}
+		s.window -= size
+		h.window -= size
+		last := size == int64(len(body))
+		if err := h.framer.WriteData(id, last, body[:size]); err != nil {
+			return err
+		}
+		if body = body[size:]; last {
+			return h.finish(id, s)
+		}
+	}
+	if h.blocked += len(body); h.blocked > http2MaxBlocked {
+		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
+	}
+	s.blocked = slices.Clone(body)
+	return nil
+}
+
+// pump goes on with an answer that waited for room.
+func (h *http2Conn) pump(id uint32, s *http2Stream) error {
+	body := s.blocked
+	if len(body) == 0 {
+		return nil
+	}
+	h.blocked -= len(body)
+	s.blocked = nil
+	defer clear(body)
+	return h.send(id, s, body)
+}
+
+// finish ends a stream that is answered.
+func (h *http2Conn) finish(id uint32, s *http2Stream) error {
+	h.end(id, s)
+	if s.post {
+		return h.framer.WriteRSTStream(id, http2.ErrCodeNo)
+	}
+	return nil
+}
+
+// end forgets a stream. That a job still looks for its answer counts until that is done.
+func (h *http2Conn) end(id uint32, s *http2Stream) {
+	h.blocked -= len(s.blocked)
+	clear(s.blocked)
+	clear(s.body)
+	delete(h.streams, id)
+}
+
+// writeHeaders writes a HEADERS frame. Its block is appended to what is sent, behind the frame's header, without a detour.
+func (h *http2Conn) writeHeaders(id uint32, last bool, fill func(block []byte) []byte) {
+	const header = 9 // RFC 9113 section 4.1
+	flags := http2.FlagHeadersEndHeaders
+	if last {
+		flags |= http2.FlagHeadersEndStream
+	}
+	start := len(h.out)
+	h.out = fill(append(h.out, 0, 0, 0, byte(http2.FrameHeaders), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id)))
+	size := len(h.out) - start - header
+	h.out[start], h.out[start+1], h.out[start+2] = byte(size>>16), byte(size>>8), byte(size)
+}
+
+// Entries of the static table (RFC 7541 appendix A): a whole header, and names.
+const (
+	status200          = 0x80 | 8
+	fieldStatus        = 8
+	fieldAllow         = 22
+	fieldCacheControl  = 24
+	fieldContentLength = 28
+	fieldContentType   = 31
+)
+
+// appendHeader appends a header whose name is in the static table, as a literal that nobody remembers (RFC 7541 section
+// 6.2.2).
+func appendHeader(block []byte, field byte, value string) []byte {
+	const prefix = 15
+	if field < prefix {
+		block = append(block, field)
+	} else {
+		block = append(block, prefix, field-prefix)
+	}
+	return appendLiteral(block, value)
+}
+
+func appendNamed(block []byte, name, value string) []byte {
+	return appendLiteral(appendLiteral(append(block, 0), name), value)
+}
+
+// appendLiteral appends a string of fewer than 127 octets as it is.
+func appendLiteral(block []byte, s string) []byte {
+	return append(append(block, byte(len(s))), s...)
+}
+
+var _ sender = (*http2Conn)(nil)
