@@ -154,8 +154,8 @@ func (h *http2Conn) converse() error {
 	}
 }
 
-// greet reads the client's preface and says what is allowed. Nothing of a request's headers is remembered for the next: the table
-// for that is empty (RFC 7541 section 4.2).
+// greet reads the client's preface and says what is allowed. What the client has remembered of its headers for its next request
+// (RFC 7541 section 2.3.2) is remembered as long as the connection; browsers do not ask it for paths, and so for names.
 func (h *http2Conn) greet() error {
 	preface := make([]byte, len(http2.ClientPreface))
 	if _, err := io.ReadFull(h.reader, preface); err != nil {
@@ -166,7 +166,6 @@ func (h *http2Conn) greet() error {
 	}
 	return h.locked(func() error {
 		if err := h.framer.WriteSettings(
-			http2.Setting{ID: http2.SettingHeaderTableSize, Val: 0},
 			http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: http2Streams},
 			http2.Setting{ID: http2.SettingInitialWindowSize, Val: http2StreamWindow},
 			http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: maxHeader},
@@ -230,9 +229,7 @@ func (h *http2Conn) idled() error {
 // configure takes the client's settings (RFC 9113 section 6.5.2) and confirms them. Its table for headers is not used, and
 // frames are as short as anybody must take them.
 func (h *http2Conn) configure(f *http2.SettingsFrame) error {
-	if f.IsAck() { // from here on the client remembers nothing of its headers either
-		h.headers.SetAllowedMaxDynamicTableSize(0)
-		h.headers.SetMaxDynamicTableSize(0)
+	if f.IsAck() {
 		return h.idled()
 	}
 	if f.NumSettings() > maxSettings {

@@ -15,14 +15,15 @@ import (
 
 // An http2Stream is a request and its answer (RFC 9113 section 8.1).
 type http2Stream struct {
-	window  int64  // octets of DATA that the client takes
-	post    bool   // its body is to come
-	length  int64  // of the body, as told; negative: not told
-	body    []byte // what has come of it
-	status  int    // of an answer that is sent without waiting for the body
-	waits   bool   // a job looks for the answer
-	form    form
-	blocked []byte // what is left of an answer that has been sent in part
+	window   int64 // octets of DATA that the client takes
+	post     bool  // its body is to come
+	length   int64 // of the body, as told; negative: not told
+	received int64 // of it
+	body     []byte
+	status   int  // of an answer for which the body does not matter, 0 otherwise
+	waits    bool // a job looks for the answer
+	form     form
+	blocked  []byte // what is left of an answer that has been sent in part
 }
 
 // An http2Request is what is read of a request's headers.
@@ -171,14 +172,17 @@ func (h *http2Conn) endHeaders(r *http2Request) error {
 	s = &http2Stream{window: h.initial, length: r.length, post: !r.ended}
 	h.streams[r.stream] = s
 	path, query, _ := strings.Cut(r.path, "?")
-	if status := judgeRequest(path, r.method, r.mediaType, r.length); status != http.StatusOK {
-		return h.refuse(r.stream, s, status)
+	var q request
+	status := judgeRequest(path, r.method, r.mediaType, r.length)
+	if status == http.StatusOK && r.method == http.MethodGet {
+		q, status = readGET(query)
 	}
-	if r.method == http.MethodGet {
-		q, status := readGET(query)
-		if status != http.StatusOK {
-			return h.refuse(r.stream, s, status)
-		}
+	switch {
+	case status == http.StatusRequestEntityTooLarge:
+		return h.refuse(r.stream, s, status)
+	case status != http.StatusOK:
+		s.status = status
+	case r.method == http.MethodGet:
 		return h.ask(r.stream, s, q)
 	}
 	if r.ended {
@@ -207,12 +211,15 @@ func (h *http2Conn) receiveData(f *http2.DataFrame) error {
 		return h.reset(f.StreamID, http2.ErrCodeStreamClosed)
 	}
 	h.touch()
-	if s.status != 0 || s.waits || s.form != nil { // the answer is on its way: nobody reads the body
+	if s.received += int64(len(f.Data())); s.received > maxMessage {
+		return h.refuse(f.StreamID, s, http.StatusRequestEntityTooLarge)
+	}
+	switch {
+	case s.form != nil: // a GET that is answered already, or soon: its body says nothing
 		s.post = !f.StreamEnded()
 		return nil
-	}
-	if s.body = append(s.body, f.Data()...); len(s.body) > maxMessage {
-		return h.refuse(f.StreamID, s, http.StatusRequestEntityTooLarge)
+	case s.status == 0:
+		s.body = append(s.body, f.Data()...)
 	}
 	if f.StreamEnded() {
 		return h.endBody(f.StreamID, s)
@@ -232,8 +239,13 @@ func (h *http2Conn) giveBack(octets uint32) error {
 // endBody asks what a complete body asks.
 func (h *http2Conn) endBody(id uint32, s *http2Stream) error {
 	s.post = false
-	if s.length >= 0 && s.length != int64(len(s.body)) { // RFC 9113 section 8.1.1
+	switch {
+	case s.length >= 0 && s.length != s.received: // RFC 9113 section 8.1.1
 		return h.reset(id, http2.ErrCodeProtocol)
+	case s.form != nil:
+		return nil
+	case s.status != 0:
+		return h.refuse(id, s, s.status)
 	}
 	q, status := readPOST(s.body)
 	if status != http.StatusOK {
@@ -301,7 +313,6 @@ func (h *http2Conn) answer(id uint32, s *http2Stream, answer []byte) error {
 		}
 		return block
 	})
-	s.status = http.StatusOK
 	return h.send(id, s, body)
 }
 
