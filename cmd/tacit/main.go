@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 
 	"tacit/config"
@@ -23,7 +24,11 @@ const (
 	exitUsage   = 2 // the command line or the configuration is at fault
 )
 
-func main() { os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) }
+func main() {
+	// Libraries log by the standard logger, at the bidding of environment variables, what they have on the wire.
+	slog.SetDefault(slog.New(slog.DiscardHandler))
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+}
 
 // run is main without the process.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
