@@ -23,13 +23,13 @@ var errNoProxyHeader = errors.New("no PROXY header of version 2")
 
 // readProxyHeader takes the header off the connection and learns the client's address.
 func (s *socket) readProxyHeader() error {
-	_ = s.Conn.SetReadDeadline(time.Now().Add(proxyHeaderWithin))
+	_ = s.SetReadDeadline(time.Now().Add(proxyHeaderWithin))
 	r := bufio.NewReaderSize(s.Conn, maxProxyHeader)
 	addr, err := parseProxyHeader(r)
 	if err != nil {
 		return err
 	}
-	_ = s.Conn.SetReadDeadline(time.Time{})
+	_ = s.SetReadDeadline(time.Time{})
 	if s.early = make([]byte, r.Buffered()); len(s.early) > 0 {
 		_, _ = r.Read(s.early) // what is buffered can be read
 	}
