@@ -1,0 +1,294 @@
+package transports
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// abuseName is what the servers of these tests are called.
+const abuseName = "dns.example"
+
+// abuseCertificate makes a certificate that is good in a bubble, too, where the time is long ago, and a pool that trusts it.
+func abuseCertificate() (*tls.Certificate, *x509.CertPool, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, nil, err
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: abuseName},
+		NotBefore:    time.Unix(0, 0),
+		NotAfter:     time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC),
+		DNSNames:     []string{abuseName},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return nil, nil, err
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		return nil, nil, err
+	}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(leaf)
+	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, trusted, nil
+}
+
+// abuseSecret is made outside of all bubbles, so that each can use it.
+var abuseSecret = sync.OnceValues(func() (*tls.Certificate, *x509.CertPool) {
+	certificate, trusted, err := abuseCertificate()
+	if err != nil {
+		panic(err)
+	}
+	return certificate, trusted
+})
+
+// abuseTLS is how a client greets who behaves.
+func abuseTLS(trusted *x509.CertPool, protocols ...string) *tls.Config {
+	return &tls.Config{RootCAs: trusted, ServerName: abuseName, NextProtos: protocols, MinVersion: tls.VersionTLS12}
+}
+
+// abuseGreeted serves known in memory, over TCP and over TLS or HTTPS.
+func abuseGreeted(t *testing.T, o Options, tr Transport) (s *Server, encrypted *memoryListener) {
+	t.Helper()
+	certificate, _ := abuseSecret()
+	o.Certificates = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate, nil }
+	s, encrypted = newServer(o), newMemoryListener()
+	l := s.tcpListener(encrypted, tr)
+	l.proxies = o.Proxies
+	if l.tls = o.tlsConfig(alpnDoT); tr == HTTPS {
+		l.tls = o.tlsConfig(alpnHTTP2, alpnHTTP1)
+		l.service = s.httpService(&doh{front: s.front, transport: HTTPS})
+	}
+	serve(t, s, known, everybody{})
+	return s, encrypted
+}
+
+// abuseSource is the address of one of 256 clients.
+func abuseSource(i int) string {
+	return fmt.Sprintf("198.51.100.%d", i%256)
+}
+
+// abuseHello is a whole ClientHello of a client that says no more.
+func abuseHello(t *testing.T) []byte {
+	t.Helper()
+	_, trusted := abuseSecret()
+	client, server := net.Pipe()
+	go func() {
+		_ = tls.Client(client, abuseTLS(trusted, alpnDoT)).Handshake()
+		_ = client.Close()
+	}()
+	record := make([]byte, 5)
+	if _, err := io.ReadFull(server, record); err != nil {
+		t.Fatal(err)
+	}
+	hello := make([]byte, int(record[3])<<8+int(record[4]))
+	if _, err := io.ReadFull(server, hello); err != nil {
+		t.Fatal(err)
+	}
+	_ = server.Close()
+	return append(record, hello...)
+}
+
+// A client who greets has 5 s for all of it, 16 KiB at most, and 2 s more where a proxy has to say first whom it speaks for.
+func TestGreetingTimeouts(t *testing.T) {
+	abuseSecret()
+	hello := abuseHello(t)
+	endless := func(conn net.Conn) {
+		header := []byte{22, 3, 1, 64, 0} // one record of 16 KiB after the other
+		for {
+			if _, err := conn.Write(append(slices.Clone(header), make([]byte, 16<<10)...)); err != nil {
+				return
+			}
+		}
+	}
+	drip := func(conn net.Conn) {
+		for _, octet := range hello {
+			if _, err := conn.Write([]byte{octet}); err != nil {
+				return
+			}
+			time.Sleep(900 * time.Millisecond)
+		}
+	}
+	for _, c := range []struct {
+		name    string
+		over    Transport
+		proxied bool
+		client  func(conn net.Conn)
+		closed  time.Duration
+	}{
+		{"TLS: nothing is sent", TLS, false, func(net.Conn) {}, 5 * time.Second},
+		{"TLS: half a ClientHello", TLS, false, func(conn net.Conn) { _, _ = conn.Write(hello[:99]) }, 5 * time.Second},
+		{"TLS: a ClientHello that drips", TLS, false, drip, 5 * time.Second},
+		{"TLS: a ClientHello, and then nothing is read", TLS, false, func(conn net.Conn) { _, _ = conn.Write(hello) }, 5 * time.Second},
+		{"TLS: a ClientHello, and then nothing is said", TLS, false, func(conn net.Conn) {
+			_, _ = conn.Write(hello)
+			_, _ = io.Copy(io.Discard, conn)
+		}, 5 * time.Second},
+		{"TLS: a ClientHello without end", TLS, false, endless, 0},
+		{"TLS: what is no TLS", TLS, false, func(conn net.Conn) {
+			_, _ = conn.Write(framed(ask(1, "a.example.")))
+			_, _ = io.Copy(io.Discard, conn)
+		}, 0},
+		{"HTTPS: nothing is sent", HTTPS, false, func(net.Conn) {}, 5 * time.Second},
+		{"HTTPS: a ClientHello that drips", HTTPS, false, drip, 5 * time.Second},
+		{"a proxy says nothing", TLS, true, func(net.Conn) {}, 2 * time.Second},
+		{"a proxy says half of its header", TLS, true, func(conn net.Conn) {
+			_, _ = conn.Write([]byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11"))
+		}, 2 * time.Second},
+		{"a proxy names its client, who says nothing", TLS, true, func(conn net.Conn) {
+			_, _ = conn.Write([]byte("\r\n\r\n\x00\r\nQUIT\n\x21\x11\x00\x0c\xc6\x33\x64\x01\xc0\x00\x02\x02\x9c\x40\x03\x55"))
+		}, 5 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var o Options
+				if c.proxied {
+					o.Proxies = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
+				}
+				s, l := abuseGreeted(t, o, c.over)
+				begin, conn := time.Now(), l.dial("192.0.2.1")
+				var client sync.WaitGroup
+				client.Go(func() { c.client(conn) })
+				synctest.Wait()
+				for s.Counters(c.over).Connections.Load() > 0 {
+					time.Sleep(time.Millisecond)
+				}
+				if took := time.Since(begin).Round(10 * time.Millisecond); took != c.closed {
+					t.Errorf("closed after %v, want %v", took, c.closed)
+				}
+				if s.conns.greetings != 0 || len(s.conns.perAddress) != 0 {
+					t.Error("a greeting is left behind")
+				}
+				_ = conn.Close()
+				client.Wait()
+			})
+		})
+	}
+}
+
+// 500 connections over TCP that say nothing, or nothing more: they go when their time is over, and nobody has to wait for that.
+func TestIdleConnectionsShutNobodyOut(t *testing.T) {
+	query := framed(ask(1, "a.example."))
+	for _, c := range []struct {
+		name   string
+		client func(t *testing.T, conn net.Conn)
+		gone   time.Duration
+	}{
+		{"that never say anything: 3 s", func(*testing.T, net.Conn) {}, firstMessageWithin},
+		{"that have had an answer: 10 s", func(t *testing.T, conn net.Conn) {
+			mustWrite(t, conn, query)
+			mustReceive(t, conn)
+		}, idleWithin},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, _, l := start(t, Options{}, known, everybody{})
+				begin, idle := time.Now(), make([]net.Conn, 500)
+				for i := range idle {
+					idle[i] = l.dial(abuseSource(i))
+					c.client(t, idle[i])
+				}
+				abuseAnswered(t, l.dial("192.0.2.1"), begin)
+				abuseGone(t, s, TCP, begin, c.gone)
+			})
+		})
+	}
+}
+
+// abuseAnswered asks on a new connection and closes it; no time has passed since begin.
+func abuseAnswered(t *testing.T, conn net.Conn, begin time.Time) {
+	t.Helper()
+	mustWrite(t, conn, framed(ask(7, "a.example.")))
+	if m := mustReceive(t, conn); m.Id != 7 || len(m.Answer) != 1 {
+		t.Error(m)
+	}
+	if took := time.Since(begin); took != 0 {
+		t.Error("a new client waited for ", took)
+	}
+	_ = conn.Close()
+}
+
+// abuseGone waits until no connection is open; that is so when the time is over.
+func abuseGone(t *testing.T, s *Server, tr Transport, begin time.Time, within time.Duration) {
+	t.Helper()
+	for s.Counters(tr).Connections.Load() > 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if took := time.Since(begin).Round(10 * time.Millisecond); took != within {
+		t.Errorf("gone after %v, want %v", took, within)
+	}
+	synctest.Wait()
+	if left := len(s.conns.open) + len(s.conns.perAddress) + s.conns.greetings; left != 0 {
+		t.Error("left behind: ", left)
+	}
+}
+
+// Of 400 handshakes that stand still, 256 stay for their 5 s; who comes later is greeted at once, whether there is a place
+// left or not.
+func TestStalledHandshakesShutNobodyOut(t *testing.T) {
+	_, trusted := abuseSecret()
+	hello := abuseHello(t)
+	for _, c := range []struct {
+		name string
+		sent []byte
+	}{{"with nothing", nil}, {"in the middle of a ClientHello", hello[:99]}, {"after the ClientHello", hello}} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, l := abuseGreeted(t, Options{}, TLS)
+				begin := time.Now()
+				for i := range 400 {
+					conn := l.dial(abuseSource(i))
+					go func() { _, _ = conn.Write(c.sent) }()
+				}
+				synctest.Wait()
+				if s.conns.greetings != 256 || s.Counters(TLS).Shed.Load() != 144 {
+					t.Error("in progress: ", s.conns.greetings, ", shed: ", s.Counters(TLS).Shed.Load())
+				}
+				abuseAnswered(t, tls.Client(l.dial("192.0.2.1"), abuseTLS(trusted, alpnDoT)), begin)
+				abuseGone(t, s, TLS, begin, handshakeWithin)
+			})
+		})
+	}
+}
+
+// From one address there are 32 handshakes at a time: the next one takes the place of the idlest, and others are not touched.
+func TestHandshakesOfOneAddress(t *testing.T) {
+	abuseSecret()
+	synctest.Test(t, func(t *testing.T) {
+		s, l := abuseGreeted(t, Options{}, TLS)
+		other := l.dial("192.0.2.2")
+		first := l.dial("192.0.2.1")
+		time.Sleep(time.Millisecond)
+		for range 32 {
+			l.dial("192.0.2.1")
+			synctest.Wait()
+		}
+		if n := s.conns.greetings; n != 33 {
+			t.Error("in progress: ", n)
+		}
+		if _, err := first.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Error("the first is open: ", err)
+		}
+		_ = other.SetReadDeadline(time.Now())
+		if _, err := other.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Error("another client's is closed: ", err)
+		}
+	})
+}
