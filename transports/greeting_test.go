@@ -292,3 +292,41 @@ func TestHandshakesOfOneAddress(t *testing.T) {
 		}
 	})
 }
+
+// QUIC: so many handshakes at a time are let in from an address that is proven, and a client that is done makes room.
+func TestProvenHandshakes(t *testing.T) {
+	var p proven
+	held := map[string]uint64{}
+	for _, step := range []struct {
+		from string
+		want bool
+		why  string
+	}{
+		{"192.0.2.1", true, "first"},
+		{"192.0.2.1", true, "second"},
+		{"192.0.2.1", false, "third of the address"},
+		{"192.0.2.2", true, "another address"},
+		{"2001:db8::1", true, "IPv6"},
+		{"2001:db8::2", true, "another address of that /64"},
+		{"2001:db8::3", false, "and a third"},
+		{"2001:db8:0:1::1", true, "another /64"},
+	} {
+		holder, ok := p.add(netip.MustParseAddr(step.from), 2)
+		if ok != step.want {
+			t.Errorf("%s: %v", step.why, ok)
+		}
+		if ok {
+			held[step.why] = holder
+		}
+	}
+	p.remove(held["first"])
+	if _, ok := p.add(netip.MustParseAddr("192.0.2.1"), 2); !ok {
+		t.Error("the place of the first is not free")
+	}
+	for _, holder := range held {
+		p.remove(holder)
+	}
+	if len(p.held) != 0 {
+		t.Error("left behind: ", len(p.held))
+	}
+}

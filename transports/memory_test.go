@@ -44,7 +44,7 @@ func TestConnectionForgetsTheAddress(t *testing.T) {
 // A map that grows leaves what it held in memory that is not cleared: no table of clients may have addresses in it.
 func TestTablesHoldNoAddresses(t *testing.T) {
 	address := reflect.TypeFor[netip.Addr]()
-	for _, table := range []reflect.Type{reflect.TypeFor[connections](), reflect.TypeFor[Quota](), reflect.TypeFor[slots]()} {
+	for _, table := range []reflect.Type{reflect.TypeFor[connections](), reflect.TypeFor[Quota](), reflect.TypeFor[slots](), reflect.TypeFor[proven]()} {
 		for f := range table.Fields() {
 			if f.Type.Kind() == reflect.Map && (f.Type.Key() == address || f.Type.Elem() == address) {
 				t.Errorf("%v.%s holds addresses", table, f.Name)

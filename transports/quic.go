@@ -3,6 +3,7 @@ package transports
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"io"
 	"net"
 	"net/netip"
@@ -26,6 +27,7 @@ type quicListener struct {
 	doq       bool
 
 	half   atomic.Int64 // handshakes in progress
+	proven proven       // of them those from addresses that are known to be true
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -90,6 +92,7 @@ func newHTTP3(d *doh) *http3.Server {
 // A handshake is what is known of a QUIC connection from its first packet on.
 type handshake struct {
 	connection *connection // set when the handshake is over and the address known to be true
+	holder     uint64      // among the proven, 0: not one of them
 	over       sync.Once
 }
 
@@ -102,18 +105,62 @@ func handshakeOf(conn *quic.Conn) *handshake {
 var errTooManyHandshakes = errors.New("too many handshakes in progress")
 
 // meet counts a handshake, or refuses it. ctx ends with the connection, and with a handshake that fails.
-func (l *quicListener) meet(ctx context.Context, _ *quic.ClientInfo) (context.Context, error) {
+func (l *quicListener) meet(ctx context.Context, client *quic.ClientInfo) (context.Context, error) {
+	h := &handshake{}
+	if client.AddrVerified { // what is not proven is nobody's limit: others would use it up for him
+		var ok bool
+		if h.holder, ok = l.proven.add(hostOf(client.RemoteAddr), l.front.limits.HandshakesPerAddress); !ok {
+			return nil, errTooManyHandshakes
+		}
+	}
 	if l.half.Add(1) > maxHalf {
-		l.half.Add(-1)
+		l.parted(h)
 		return nil, errTooManyHandshakes
 	}
-	h := &handshake{}
 	context.AfterFunc(ctx, func() { l.parted(h) })
 	return context.WithValue(ctx, handshakeKey{}, h), nil
 }
 
 func (l *quicListener) parted(h *handshake) {
-	h.over.Do(func() { l.half.Add(-1) })
+	h.over.Do(func() {
+		l.half.Add(-1)
+		l.proven.remove(h.holder)
+	})
+}
+
+// Proven counts handshakes in progress by address, under a keyed hash as in connections: without it, one client that proves its
+// address and goes no further would take the places of all.
+type proven struct {
+	mu   sync.Mutex
+	seed maphash.Seed
+	held map[uint64]int
+}
+
+// add counts one more handshake, if there are less than most. Of an IPv6 address the /64 counts: it is one client's.
+func (p *proven) add(addr netip.Addr, most int) (holder uint64, ok bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held == nil {
+		p.seed, p.held = maphash.MakeSeed(), map[uint64]int{}
+	}
+	network, _ := addr.WithZone("").Prefix(min(addr.BitLen(), 64)) // as many bits as the address has, or less
+	holder = maphash.Comparable(p.seed, network) | 1               // never 0
+	if p.held[holder] >= most {
+		return 0, false
+	}
+	p.held[holder]++
+	return holder, true
+}
+
+func (p *proven) remove(holder uint64) {
+	if holder == 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held[holder]--; p.held[holder] <= 0 {
+		delete(p.held, holder)
+	}
 }
 
 func (l *quicListener) accept() {
