@@ -1,5 +1,5 @@
 # Everything here needs Go and nothing else, except: race wants a C compiler, interop wants root, Linux and Debian's
-# name servers (.ci/run installs them all). Tools are built once, at the versions below, into .tools.
+# name servers, clients and browsers (.ci/run installs them all). Tools are built once, at the versions below, into .tools.
 
 GOLANGCI_LINT := v2.15.0
 GOFUMPT       := v0.12.0
@@ -16,6 +16,9 @@ lint_bin  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)/golangci-lint
 fumpt_bin := $(TOOLS)/gofumpt-$(GOFUMPT)/gofumpt
 stat_bin  := $(TOOLS)/benchstat-$(BENCHSTAT)/benchstat
 pebble_bin := $(TOOLS)/pebble-$(PEBBLE)/pebble
+
+resolved_dir := $(TOOLS)/systemd-resolved
+resolved_bin := $(resolved_dir)/lib/systemd/systemd-resolved
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
@@ -53,9 +56,10 @@ generated: ## check that generating changes nothing
 	@before=$$($(sums)); $(MAKE) --no-print-directory generate || exit 1; after=$$($(sums)); \
 	test "$$before" = "$$after" || { echo "make generate changed files: commit them"; exit 1; }
 
-interop: build $(pebble_bin) ## compare with NSD, Knot DNS and Unbound in a network namespace; needs root and Linux
+interop: build $(pebble_bin) $(resolved_bin) ## servers, resolvers, clients and browsers in a network namespace; needs root and Linux
 	PEBBLE_BIN=$(abspath $(pebble_bin)) go test -tags interop -count=1 -v -timeout 5m -run TestOrder ./certificate
-	TACIT_BIN=$(CURDIR)/bin/tacit go test -tags interop -count=1 -v -timeout 20m ./internal/interop
+	TACIT_BIN=$(CURDIR)/bin/tacit TACIT_INTEROP_RESOLVED=$(abspath $(resolved_dir)) \
+	go test -tags interop -count=1 -v -timeout 20m ./internal/interop
 
 testclock: ## build with the clock that scripted scenarios move
 	CGO_ENABLED=0 go build -trimpath -tags testclock -o bin/tacit-testclock ./cmd/tacit
@@ -78,3 +82,9 @@ $(pebble_bin): # the ACME authority of tests
 
 $(stat_bin):
 	GOBIN=$(@D) go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT)
+
+# Installed, it would become the resolver of this machine.
+$(resolved_bin):
+	mkdir -p $(resolved_dir)
+	cd $(resolved_dir) && apt-get download systemd-resolved libsystemd-shared && \
+	for package in *.deb; do dpkg -x "$$package" . && rm "$$package" || exit 1; done

@@ -11,10 +11,15 @@
 // data and the chain of trust say, and what Unbound says wherever its policy is ours; delv, asking through tacit, is a
 // witness of another make. In a third world each zone is broken in one way, and the extended errors are compared.
 //
-// Programs needed: nsd, knotd, keymgr, kzonesign, dnssec-keygen, dnssec-signzone, delv, unbound and ip (Debian: nsd, knot,
-// knot-dnssecutils, bind9-utils, bind9-dnsutils, unbound, iproute2). TACIT_BIN, an absolute path, names the binary to
-// test; without it the package builds one.
+// In a fourth world clients of other makes ask tacit over each transport: kdig, dig, curl, h2load and ngtcp2's client; stubby,
+// Unbound, dnsdist, dnsmasq and systemd-resolved as servers in front of it; Chromium and Firefox, which have to show a page
+// whose name they can learn from tacit alone. Each transport has addresses of its own, so that no client falls back to
+// another unseen, and each client that looks at certificates has to refuse a wrong name and an authority that it was not
+// given. A table says who was answered.
+//
+// Programs needed: those of the list in main_test.go, which names their Debian packages, and systemd-resolved, unpacked
+// where TACIT_INTEROP_RESOLVED says. TACIT_BIN, an absolute path, names the binary to test; without it the package builds one.
 //
 // Limitations: TTLs are not compared, and types that only servers ask for (ANY, AXFR) are left out. Keys are new in each
-// run and shared by zones. Linux only.
+// run and shared by zones. h2load and ngtcp2's client look at no certificate. Linux only.
 package interop

@@ -22,10 +22,14 @@ const (
 	binaryVariable = "TACIT_BIN"
 )
 
-// TestMain runs the tests a second time, inside new network and process namespaces: nothing there reaches a real
+// TestMain runs the tests a second time, inside new network, process and mount namespaces: nothing there reaches a real
 // network, port 53 is free, and when the inner process ends the kernel ends every server with it.
 func TestMain(m *testing.M) {
 	if os.Getenv(insideVariable) != "" {
+		if err := furnish(); err != nil {
+			fmt.Fprintln(os.Stderr, "interop:", err)
+			os.Exit(1)
+		}
 		goleak.VerifyTestMain(m)
 		return
 	}
@@ -67,6 +71,9 @@ func runInside() (code int, err error) {
 var programs = map[string]string{
 	"nsd": "nsd", "knotd": "knot", "keymgr": "knot", "kzonesign": "knot-dnssecutils", "unbound": "unbound", "ip": "iproute2",
 	"dnssec-keygen": "bind9-utils", "dnssec-signzone": "bind9-utils", "delv": "bind9-dnsutils",
+	"dig": "bind9-dnsutils", "kdig": "knot-dnsutils", "curl": "curl", "h2load": "nghttp2-client", "gtlsclient": "ngtcp2-client",
+	"stubby": "stubby", "dnsdist": "dnsdist", "dnsmasq": "dnsmasq-base",
+	"chromium": "chromium", "firefox-esr": "firefox-esr", "certutil": "libnss3-tools",
 }
 
 // checkMachine fails, rather than skips, when the run is not possible: a run that tests nothing must not look like success.
@@ -83,6 +90,9 @@ func checkMachine() error {
 			missing = append(missing, fmt.Sprintf("%s (Debian package %s)", program, debian))
 		}
 	}
+	if _, err := os.Stat(filepath.Join(os.Getenv(resolvedVariable), resolvedProgram)); err != nil {
+		missing = append(missing, "systemd-resolved (unpacked by make interop, see "+resolvedVariable+")")
+	}
 	if len(missing) > 0 {
 		return fmt.Errorf("missing programs: %s", strings.Join(missing, ", "))
 	}
@@ -98,6 +108,32 @@ func buildTacit(binary string) error {
 	return nil
 }
 
+// strayResolver is the resolver of whoever asks the system for one: nobody is there, and who asks is seen.
+const strayResolver = "192.0.2.53"
+
+// furnish makes the process file system that of this namespace, and the system's resolver one that does not answer.
+func furnish() error {
+	if err := syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); err != nil {
+		return fmt.Errorf("mount proc: %w", err)
+	}
+	file, err := os.CreateTemp("", "tacit-interop-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(file.Name()) // the mount keeps it
+	defer file.Close()
+	if _, err := file.WriteString("nameserver " + strayResolver + "\n"); err != nil {
+		return err
+	}
+	if err := file.Chmod(0o644); err != nil {
+		return err
+	}
+	if err := syscall.Mount(file.Name(), "/etc/resolv.conf", "", syscall.MS_BIND, ""); err != nil {
+		return fmt.Errorf("mount resolv.conf: %w", err)
+	}
+	return nil
+}
+
 func repeatInNamespaces(binary string) (code int, err error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -108,7 +144,9 @@ func repeatInNamespaces(binary string) (code int, err error) {
 	cmd.Env = append(os.Environ(), insideVariable+"=1", binaryVariable+"="+binary)
 	cmd.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID,
-		Pdeathsig:  syscall.SIGKILL,
+		// Unshared rather than cloned, so that the runtime makes all mounts private.
+		Unshareflags: syscall.CLONE_NEWNS,
+		Pdeathsig:    syscall.SIGKILL,
 	}
 	runtime.LockOSThread() // the death signal follows the thread that started the process
 	defer runtime.UnlockOSThread()

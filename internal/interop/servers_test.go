@@ -188,10 +188,16 @@ func (w *world) hints() string {
 
 // tacit is the resolver under test; its minimisation is to be strict. The lines go into its table of DNSSEC.
 func tacit(binary string, lines ...string) *resolver {
-	config := `[listen]
-udp = ["127.0.0.1:5335"]
-tcp = ["127.0.0.1:5335"]
+	config := "[listen]\nudp = [\"127.0.0.1:5335\"]\ntcp = [\"127.0.0.1:5335\"]\n" + tacitConfig
+	return &resolver{
+		name: "tacit", addr: netip.MustParseAddrPort("127.0.0.1:5335"),
+		program: binary, args: []string{"serve", "--config", "tacit.toml"}, file: "tacit.toml",
+		config: config + strings.Join(lines, "\n") + "\n",
+	}
+}
 
+// tacitConfig is what follows the listeners. Its last table is open, for more lines.
+const tacitConfig = `
 [recursion]
 root_hints = "root.hints"
 ipv4 = true
@@ -205,12 +211,7 @@ qname_minimisation = "strict"
 ttl_blur = false
 
 [dnssec]
-` + strings.Join(lines, "\n") + "\n"
-	return &resolver{
-		name: "tacit", addr: netip.MustParseAddrPort("127.0.0.1:5335"),
-		program: binary, args: []string{"serve", "--config", "tacit.toml"}, file: "tacit.toml", config: config,
-	}
-}
+`
 
 // unbound is the other opinion; lines are added to its server clause, and of two that say the same the later one wins.
 func unbound(label string, lines ...string) *resolver {

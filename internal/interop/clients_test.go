@@ -1,0 +1,288 @@
+//go:build interop
+
+package interop
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"text/tabwriter"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+// A client is a program of another make that asks tacit over one transport.
+type client struct {
+	number    byte
+	program   string
+	transport string
+	door      *door
+	visit     func(t *testing.T, v *visit) (said string)
+	trusts    trust
+	want      func(c *client) string // in what the client said; the answer's address if nil
+	complaint string                 // what a forwarder logs that refuses a certificate and tells its own clients nothing
+}
+
+// trust is what a client makes of a certificate.
+type trust uint8
+
+const (
+	strict trust = iota
+	// blind clients look at no certificate, or the transport has none.
+	blind
+)
+
+// A visit is one attempt of a client.
+type visit struct {
+	client    *client
+	dir       string
+	server    netip.AddrPort
+	name      string // that the certificate has to have
+	authority string // file
+}
+
+// visitTimeout is for a whole visit; a client that is refused may try again and again.
+const visitTimeout = 20 * time.Second
+
+// newClients are all but the browsers. Each asks for a name of its own, and gets an address that no other does.
+func newClients() []*client {
+	all := []*client{
+		{program: "kdig", transport: "DoT", door: tlsDoor, visit: kdig("+tls")},
+		{program: "kdig", transport: "DoH POST", door: httpsDoor, visit: kdig("+https")},
+		{program: "kdig", transport: "DoH GET", door: httpsDoor, visit: kdig("+https-get")},
+		{program: "kdig", transport: "DoQ", door: quicDoor, visit: kdig("+quic")},
+		{program: "dig", transport: "DoT", door: tlsDoor, visit: dig("+tls")},
+		{program: "dig", transport: "DoH POST", door: httpsDoor, visit: dig("+https")},
+		{program: "dig", transport: "DoH GET", door: httpsDoor, visit: dig("+https-get")},
+		{program: "curl", transport: "DoH HTTP/1.1 GET", door: httpsDoor, visit: curl("1.1", "--http1.1", "--get")},
+		{program: "curl", transport: "DoH HTTP/1.1 POST", door: httpsDoor, visit: curl("1.1", "--http1.1")},
+		{program: "curl", transport: "DoH HTTP/2 GET", door: httpsDoor, visit: curl("2", "--http2", "--get")},
+		{program: "curl", transport: "DoH HTTP/2 POST", door: httpsDoor, visit: curl("2", "--http2")},
+		{program: "curl", transport: "DoH JSON", door: httpsDoor, visit: curlJSON},
+		{program: "curl --doh-url", transport: "DoH HTTP/2", door: httpsDoor, visit: curlThrough, want: pageText},
+		{program: "h2load", transport: "DoH HTTP/2", door: httpsDoor, visit: h2load, trusts: blind, want: allSucceeded},
+		{program: "gtlsclient", transport: "DoH HTTP/3", door: httpsDoor, visit: ngtcp2, trusts: blind},
+		{program: "stubby", transport: "DoT", door: tlsDoor, visit: stubby},
+		{program: "unbound", transport: "DoT", door: tlsDoor, visit: forwardingUnbound},
+		{program: "dnsdist", transport: "DoT", door: tlsDoor, visit: dnsdist("")},
+		{program: "dnsdist", transport: "DoH HTTP/2", door: httpsDoor, visit: dnsdist(`dohPath="/dns-query", `)},
+		{program: "systemd-resolved", transport: "DoT", door: tlsDoor, visit: resolved, complaint: "certificate verify failed"},
+		{program: "dnsmasq", transport: "UDP", door: plainDoor, visit: dnsmasq, trusts: blind},
+	}
+	for i, c := range all {
+		c.number = byte(i + 1)
+	}
+	return all
+}
+
+// TestClients has each client ask tacit three times: as it should, expecting another name, and trusting another
+// authority. The last two it has to refuse.
+func TestClients(t *testing.T) {
+	f := openFront(t)
+	servePages(t)
+	table := make([]string, len(f.clients))
+	t.Run("client", func(t *testing.T) {
+		for i, c := range f.clients {
+			t.Run(c.label(), func(t *testing.T) {
+				t.Parallel()
+				table[i] = c.test(t, f)
+			})
+		}
+	})
+	f.process.end(t)
+	t.Logf("\n%s", tabulate("client\ttransport\tanswered\twrong name\twrong authority", table))
+}
+
+// test makes the visits and returns a line of the table.
+func (c *client) test(t *testing.T, f *front) string {
+	right := &visit{client: c, dir: t.TempDir(), server: c.door.named, name: frontName, authority: f.own.file}
+	line := fmt.Sprintf("%s\t%s\t%s", c.program, c.transport, right.expect(t, answered))
+	if c.trusts == blind {
+		return line + "\tnot looked at\tnot looked at"
+	}
+	misnamed, untrusted := *right, *right
+	misnamed.dir, misnamed.server, misnamed.name = t.TempDir(), c.door.nameless, wrongName
+	untrusted.dir, untrusted.authority = t.TempDir(), f.other.file
+	return line + "\t" + misnamed.expect(t, refused) + "\t" + untrusted.expect(t, refused)
+}
+
+// expectation is how a visit is to end.
+type expectation string
+
+const (
+	answered expectation = "yes"
+	refused  expectation = "refused"
+)
+
+// expect makes the visit, and returns what is to stand in the table for it.
+func (v *visit) expect(t *testing.T, e expectation) string {
+	t.Helper()
+	want := v.client.answer().String()
+	if v.client.want != nil {
+		want = v.client.want(v.client)
+	}
+	said := v.client.visit(t, v)
+	if strings.Contains(said, want) != (e == answered) {
+		t.Errorf("%s at %s, expecting %s and trusting %s: not %s:\n%s",
+			v.client.label(), v.server, v.name, filepath.Base(v.authority), e, said)
+		return "NOT " + string(e)
+	}
+	return string(e)
+}
+
+func (c *client) label() string { return c.program + " " + c.transport }
+
+func (c *client) question() string { return fmt.Sprintf("client%d.%s", c.number, askedZone) }
+
+// answer is the address of the name that this client asks for.
+func (c *client) answer() netip.Addr {
+	if c.want != nil {
+		return netip.MustParseAddr(webAddress)
+	}
+	return netip.AddrFrom4([4]byte{203, 0, 113, 100 + c.number})
+}
+
+// run runs a program to its end and returns what it said, on whatever way.
+func (v *visit) run(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), visitTimeout)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Env = v.dir, append(os.Environ(), "HOME="+v.dir)
+	endAsGroup(cmd)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%s%s: %v\n", out, program, err)
+	}
+	return string(out)
+}
+
+// endAsGroup makes the end of a command's time the end of all its children, and does not wait for a pipe that one of
+// them holds.
+func endAsGroup(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+}
+
+func kdig(transport string) func(*testing.T, *visit) string {
+	return func(t *testing.T, v *visit) string {
+		// +tls-ca means DoT by itself: what follows it decides.
+		return v.run(t, "kdig", "@"+v.server.Addr().String(), "-p", fmt.Sprint(v.server.Port()), "+tls-ca="+v.authority,
+			"+tls-hostname="+v.name, transport, "+timeout=5", "+retry=0", v.client.question(), "A")
+	}
+}
+
+func dig(transport string) func(*testing.T, *visit) string {
+	return func(t *testing.T, v *visit) string {
+		return v.run(t, "dig", "@"+v.server.Addr().String(), "-p", fmt.Sprint(v.server.Port()), "+tls-ca="+v.authority,
+			"+tls-hostname="+v.name, transport, "+time=5", "+tries=1", v.client.question(), "A")
+	}
+}
+
+// curl sends a message of ours and has to report the version of HTTP.
+func curl(version string, options ...string) func(*testing.T, *visit) string {
+	return func(t *testing.T, v *visit) string {
+		args := append([]string{
+			"-sS", "--max-time", "10", "--cacert", v.authority, "-H", "accept: application/dns-message",
+			"-o", "answer", "-w", "version %{http_version}, %{http_code}, %{content_type}\n",
+		}, options...)
+		if slices.Contains(options, "--get") {
+			args = append(args, "-d", "dns="+base64.RawURLEncoding.EncodeToString(v.message(t)))
+		} else {
+			args = append(args, "-H", "content-type: application/dns-message", "--data-binary", "@"+v.messageFile(t))
+		}
+		said := v.run(t, "curl", append(args, v.url())...)
+		if !strings.Contains(said, "version "+version+", 200, application/dns-message\n") {
+			return said
+		}
+		return said + readMessage(filepath.Join(v.dir, "answer"))
+	}
+}
+
+func curlJSON(t *testing.T, v *visit) string {
+	return v.run(t, "curl", "-sS", "--max-time", "10", "--cacert", v.authority, "-H", "accept: application/dns-json",
+		v.url()+"?type=A&name="+v.client.question())
+}
+
+// curlThrough resolves the name of a web server on its own way to it.
+func curlThrough(t *testing.T, v *visit) string {
+	return v.run(t, "curl", "-sS", "--max-time", "10", "--cacert", v.authority, "--doh-url", v.url(),
+		fmt.Sprintf("http://%s:%d/", strings.TrimSuffix(v.client.question(), "."), webPort))
+}
+
+const loadRequests = 500
+
+func h2load(t *testing.T, v *visit) string {
+	return v.run(t, "h2load", "-n", fmt.Sprint(loadRequests), "-c", "5", "-m", "20", "-d", v.messageFile(t),
+		"-H", "content-type: application/dns-message", v.url())
+}
+
+func allSucceeded(*client) string {
+	return fmt.Sprintf("status codes: %d 2xx, 0 3xx, 0 4xx, 0 5xx", loadRequests)
+}
+
+// ngtcp2 runs the example client of that library. It can send no content type, so that only GET is left.
+func ngtcp2(t *testing.T, v *visit) string {
+	query := "dns-query?dns=" + base64.RawURLEncoding.EncodeToString(v.message(t))
+	said := v.run(t, "gtlsclient", "-q", "--exit-on-all-streams-close", "--timeout=5s", "--download="+v.dir,
+		v.server.Addr().String(), fmt.Sprint(v.server.Port()), fmt.Sprintf("https://%s/%s", v.server, query))
+	return said + readMessage(filepath.Join(v.dir, query))
+}
+
+func (v *visit) url() string { return fmt.Sprintf("https://%s/dns-query", v.server) }
+
+// message is a query as RFC 8484 section 4.1 wants it: with ID zero, for the sake of HTTP's caches.
+func (v *visit) message(t *testing.T) []byte {
+	t.Helper()
+	query := new(dns.Msg).SetQuestion(v.client.question(), dns.TypeA)
+	query.Id = 0
+	packed, err := query.Pack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return packed
+}
+
+func (v *visit) messageFile(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(v.dir, "query")
+	writeFile(t, path, string(v.message(t)))
+	return path
+}
+
+// readMessage prints the message in a file, or says why there is none.
+func readMessage(path string) string {
+	packed, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	var m dns.Msg
+	if err := m.Unpack(packed); err != nil {
+		return err.Error()
+	}
+	return m.String()
+}
+
+// tabulate aligns the columns of lines.
+func tabulate(head string, lines []string) string {
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, head)
+	for _, line := range slices.DeleteFunc(lines, func(line string) bool { return line == "" }) {
+		fmt.Fprintln(table, line)
+	}
+	if err := table.Flush(); err != nil {
+		return err.Error()
+	}
+	return b.String()
+}
