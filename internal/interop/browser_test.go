@@ -60,12 +60,14 @@ func TestBrowsers(t *testing.T) {
 	w := servePages(t)
 	c := startCapture(t)
 	good, doubtful, alone := newBrowsings(), newBrowsings(), newBrowsings()
+	before := f.queries(t)
 	t.Run("with tacit", func(t *testing.T) {
 		for i := range good {
 			good[i].start(t, f, w, f.own, answered)
 			doubtful[i].start(t, f, w, f.other, refused)
 		}
 	})
+	checkProtocols(t, before, f.queries(t))
 	f.process.end(t)
 	t.Run("without tacit", func(t *testing.T) {
 		for _, b := range alone {
@@ -78,6 +80,22 @@ func TestBrowsers(t *testing.T) {
 		lines[i] = fmt.Sprintf("%s\t%s\t%s\t%s\t%s", b.browser, b.protocol, b.outcome, doubtful[i].outcome, alone[i].outcome)
 	}
 	t.Logf("\n%s", tabulate("browser\tDoH over\tpage\twrong authority\ttacit stopped", lines))
+}
+
+// checkProtocols fails unless all queries of the browsers came over both kinds of DoH, and nothing else. Which browser used
+// which follows from its passage.
+func checkProtocols(t *testing.T, before, after map[string]int) {
+	t.Helper()
+	for transport, count := range after {
+		doh := transport == "https" || transport == "http3"
+		if came := count - before[transport]; (came > 0) != doh {
+			t.Errorf("%d queries over %s", came, transport)
+		}
+	}
+	if len(after) == 0 {
+		t.Error("tacit has counted nothing")
+	}
+	t.Logf("queries by transport: before %v, after %v", before, after)
 }
 
 // checkPlainQueries fails when anybody asked the system's resolver, or anybody but tacit asked for the page's name. What

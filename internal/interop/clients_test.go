@@ -27,19 +27,10 @@ type client struct {
 	transport string
 	door      *door
 	visit     func(t *testing.T, v *visit) (said string)
-	trusts    trust
+	blind     bool                   // looks at no certificate, or there is none
 	want      func(c *client) string // in what the client said; the answer's address if nil
 	complaint string                 // what a forwarder logs that refuses a certificate and tells its own clients nothing
 }
-
-// trust is what a client makes of a certificate.
-type trust uint8
-
-const (
-	strict trust = iota
-	// blind clients look at no certificate, or the transport has none.
-	blind
-)
 
 // A visit is one attempt of a client.
 type visit struct {
@@ -65,18 +56,20 @@ func newClients() []*client {
 		{program: "dig", transport: "DoH GET", door: httpsDoor, visit: dig("+https-get")},
 		{program: "curl", transport: "DoH HTTP/1.1 GET", door: httpsDoor, visit: curl("1.1", "--http1.1", "--get")},
 		{program: "curl", transport: "DoH HTTP/1.1 POST", door: httpsDoor, visit: curl("1.1", "--http1.1")},
+		{program: "curl", transport: "DoH without ALPN", door: httpsDoor, visit: curl("1.1", "--no-alpn")},
 		{program: "curl", transport: "DoH HTTP/2 GET", door: httpsDoor, visit: curl("2", "--http2", "--get")},
 		{program: "curl", transport: "DoH HTTP/2 POST", door: httpsDoor, visit: curl("2", "--http2")},
 		{program: "curl", transport: "DoH JSON", door: httpsDoor, visit: curlJSON},
 		{program: "curl --doh-url", transport: "DoH HTTP/2", door: httpsDoor, visit: curlThrough, want: pageText},
-		{program: "h2load", transport: "DoH HTTP/2", door: httpsDoor, visit: h2load, trusts: blind, want: allSucceeded},
-		{program: "gtlsclient", transport: "DoH HTTP/3", door: httpsDoor, visit: ngtcp2, trusts: blind},
+		{program: "h2load", transport: "DoH HTTP/2", door: httpsDoor, visit: h2load, blind: true, want: allSucceeded},
+		{program: "gtlsclient", transport: "DoH HTTP/3", door: httpsDoor, visit: ngtcp2, blind: true},
+		{program: "gtlsclient", transport: "DoH HTTP/3 resumed", door: httpsDoor, visit: ngtcp2Again, blind: true},
 		{program: "stubby", transport: "DoT", door: tlsDoor, visit: stubby},
 		{program: "unbound", transport: "DoT", door: tlsDoor, visit: forwardingUnbound},
 		{program: "dnsdist", transport: "DoT", door: tlsDoor, visit: dnsdist("")},
 		{program: "dnsdist", transport: "DoH HTTP/2", door: httpsDoor, visit: dnsdist(`dohPath="/dns-query", `)},
 		{program: "systemd-resolved", transport: "DoT", door: tlsDoor, visit: resolved, complaint: "certificate verify failed"},
-		{program: "dnsmasq", transport: "UDP", door: plainDoor, visit: dnsmasq, trusts: blind},
+		{program: "dnsmasq", transport: "UDP", door: plainDoor, visit: dnsmasq, blind: true},
 	}
 	for i, c := range all {
 		c.number = byte(i + 1)
@@ -89,6 +82,7 @@ func newClients() []*client {
 func TestClients(t *testing.T) {
 	f := openFront(t)
 	servePages(t)
+	checkNameless(t)
 	table := make([]string, len(f.clients))
 	t.Run("client", func(t *testing.T) {
 		for i, c := range f.clients {
@@ -98,15 +92,35 @@ func TestClients(t *testing.T) {
 			})
 		}
 	})
+	counts := f.queries(t)
 	f.process.end(t)
+	for _, transport := range []string{"udp", "tls", "https", "http3", "quic"} {
+		if counts[transport] == 0 {
+			t.Errorf("no query came over %s", transport)
+		}
+	}
+	t.Logf("queries by transport: %v", counts)
 	t.Logf("\n%s", tabulate("client\ttransport\tanswered\twrong name\twrong authority", table))
+}
+
+// checkNameless shows that the addresses that are not in the certificate answer whoever does not mind: who refuses them does
+// so because of the name.
+func checkNameless(t *testing.T) {
+	t.Helper()
+	for transport, d := range map[string]*door{"+tls": tlsDoor, "+https": httpsDoor, "+quic": quicDoor} {
+		v := &visit{dir: t.TempDir(), server: d.nameless}
+		said := v.run(t, "kdig", "@"+v.server.Addr().String(), "-p", fmt.Sprint(v.server.Port()), transport, "page."+askedZone, "A")
+		if !strings.Contains(said, webAddress) {
+			t.Errorf("kdig %s at %s: no answer:\n%s", transport, v.server, said)
+		}
+	}
 }
 
 // test makes the visits and returns a line of the table.
 func (c *client) test(t *testing.T, f *front) string {
 	right := &visit{client: c, dir: t.TempDir(), server: c.door.named, name: frontName, authority: f.own.file}
 	line := fmt.Sprintf("%s\t%s\t%s", c.program, c.transport, right.expect(t, answered))
-	if c.trusts == blind {
+	if c.blind {
 		return line + "\tnot looked at\tnot looked at"
 	}
 	misnamed, untrusted := *right, *right
@@ -214,7 +228,7 @@ func curlJSON(t *testing.T, v *visit) string {
 		v.url()+"?type=A&name="+v.client.question())
 }
 
-// curlThrough resolves the name of a web server on its own way to it.
+// curlThrough resolves the name of a web server on its own way to it; for that curl knows HTTP/2 only.
 func curlThrough(t *testing.T, v *visit) string {
 	return v.run(t, "curl", "-sS", "--max-time", "10", "--cacert", v.authority, "--doh-url", v.url(),
 		fmt.Sprintf("http://%s:%d/", strings.TrimSuffix(v.client.question(), "."), webPort))
@@ -232,11 +246,26 @@ func allSucceeded(*client) string {
 }
 
 // ngtcp2 runs the example client of that library. It can send no content type, so that only GET is left.
-func ngtcp2(t *testing.T, v *visit) string {
+func ngtcp2(t *testing.T, v *visit) string { return v.ngtcp2(t, "first") }
+
+// ngtcp2Again comes a second time, with all that a client can keep: session, transport parameters, and a token instead of
+// proof of its address (RFC 9000 section 8.1.3). It would send early data, but has to be told that none is taken.
+func ngtcp2Again(t *testing.T, v *visit) string {
+	kept := []string{"--session-file=session", "--tp-file=parameters", "--token-file=token"}
+	if first := v.ngtcp2(t, "first", kept...); !strings.Contains(first, v.client.answer().String()) {
+		return "first visit: " + first
+	}
+	return v.ngtcp2(t, "second", kept...)
+}
+
+func (v *visit) ngtcp2(t *testing.T, label string, options ...string) string {
+	t.Helper()
+	makeDirectory(t, filepath.Join(v.dir, label))
 	query := "dns-query?dns=" + base64.RawURLEncoding.EncodeToString(v.message(t))
-	said := v.run(t, "gtlsclient", "-q", "--exit-on-all-streams-close", "--timeout=5s", "--download="+v.dir,
-		v.server.Addr().String(), fmt.Sprint(v.server.Port()), fmt.Sprintf("https://%s/%s", v.server, query))
-	return said + readMessage(filepath.Join(v.dir, query))
+	args := append([]string{"-q", "--exit-on-all-streams-close", "--timeout=5s", "--download=" + label}, options...)
+	args = append(args, v.server.Addr().String(), fmt.Sprint(v.server.Port()), fmt.Sprintf("https://%s/%s", v.server, query))
+	said := v.run(t, "gtlsclient", args...)
+	return said + readMessage(filepath.Join(v.dir, label, query))
 }
 
 func (v *visit) url() string { return fmt.Sprintf("https://%s/dns-query", v.server) }
