@@ -71,7 +71,7 @@ func openFront(t *testing.T) *front {
 		names = append(names, d.named.Addr().String())
 	}
 	for n := range passageCount {
-		names = append(names, passageAddress(uint32(n+1)).String())
+		names = append(names, passageAddress(uint32(n+1), inCertificate).String())
 	}
 	tacit := f.resolver(f.own.issue(t, f.dir, names...))
 	f.process = tacit.start(t, f.dir)

@@ -29,15 +29,25 @@ type passage struct {
 // silence ends a way back to a client that nothing has come from for so long.
 const silence = 20 * time.Second
 
+// naming says whether the address of a passage is in tacit's certificate.
+type naming string
+
+const (
+	inCertificate    naming = "right name"
+	notInCertificate naming = "wrong name"
+)
+
 // passageAddress is the address of a passage; numbers begin at 1.
-func passageAddress(number uint32) netip.Addr {
-	return netip.AddrFrom4([4]byte{127, 0, 4, byte(number)})
+func passageAddress(number uint32, n naming) netip.Addr {
+	network := map[naming]byte{inCertificate: 4, notInCertificate: 5}[n]
+	return netip.AddrFrom4([4]byte{127, 0, network, byte(number)})
 }
 
 // openPassage leads to the door until the test ends.
-func (f *front) openPassage(t *testing.T, network string) *passage {
+func (f *front) openPassage(t *testing.T, network string, n naming) *passage {
 	t.Helper()
-	p := &passage{at: netip.AddrPortFrom(passageAddress(f.passages.Add(1)), httpsDoor.named.Port()), knocked: make(chan struct{})}
+	at := netip.AddrPortFrom(passageAddress(f.passages.Add(1), n), httpsDoor.named.Port())
+	p := &passage{at: at, knocked: make(chan struct{})}
 	t.Cleanup(p.close)
 	if network == "udp" {
 		conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(p.at))
