@@ -20,6 +20,8 @@ type browsing struct {
 	protocol protocol
 	// prepare makes the profile and returns what the browser is to be started with.
 	prepare func(t *testing.T, b *browsing) (args []string)
+	// sign of HTTP/2 in the browser's own log of its connections; HTTP/3 needs none, the passage carries nothing else.
+	sign string
 
 	dir       string // profile, and home
 	passage   *passage
@@ -46,9 +48,9 @@ const (
 
 func newBrowsings() []*browsing {
 	return []*browsing{
-		{browser: "chromium", prepare: chromium, protocol: http2},
+		{browser: "chromium", prepare: chromium, protocol: http2, sign: `"next_proto":"h2"`},
 		{browser: "chromium", prepare: chromium, protocol: http3},
-		{browser: "firefox-esr", prepare: firefox, protocol: http2},
+		{browser: "firefox-esr", prepare: firefox, protocol: http2, sign: "Http2Session"},
 		{browser: "firefox-esr", prepare: firefox, protocol: http3},
 	}
 }
@@ -150,8 +152,29 @@ func (b *browsing) run(t *testing.T, e expectation) expectation {
 	if got != e {
 		t.Errorf("the page: %s, want %s\n%s", got, e, p.tail())
 	}
+	if got == answered {
+		b.checkVersion(t, p)
+	}
 	return got
 }
+
+// checkVersion looks for the sign of the version of HTTP in what the browser has logged when it ends, as both do by themselves
+// when they have shown their page.
+func (b *browsing) checkVersion(t *testing.T, p *process) {
+	t.Helper()
+	select {
+	case <-p.done:
+	case <-time.After(stopTimeout):
+		t.Errorf("%s did not end within %s", b.browser, stopTimeout)
+	}
+	log, err := os.ReadFile(b.log())
+	if err != nil || !strings.Contains(string(log), b.sign) {
+		t.Errorf("no %s in the log of %s, of %d octets, %v", b.sign, b.browser, len(log), err)
+	}
+}
+
+// log is a file; Firefox would append this ending to any other name.
+func (b *browsing) log() string { return filepath.Join(b.dir, "connections.moz_log") }
 
 // kill ends a process and its children without asking: some browsers take their time.
 func (p *process) kill() {
@@ -168,7 +191,7 @@ func chromium(t *testing.T, b *browsing) []string {
 	b.trust(t, filepath.Join(b.dir, ".pki", "nssdb"))
 	args := []string{
 		"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-breakpad", "--user-data-dir=" + profile, "--dump-dom",
+		"--disable-component-update", "--disable-sync", "--disable-breakpad", "--user-data-dir=" + profile, "--dump-dom", "--log-net-log=" + b.log(),
 	}
 	if b.protocol == http3 {
 		return append(args, "--enable-quic", "--origin-to-force-quic-on="+b.passage.at.String())
@@ -201,6 +224,7 @@ user_pref("network.http.http3.force-quic-on-loopback", true);
 	b.trust(t, profile)
 	return []string{
 		"--headless", "--no-remote", "--profile", profile, "--screenshot", filepath.Join(b.dir, "page.png"), "--window-size=800,400",
+		"-MOZ_LOG=nsHttp:3", "-MOZ_LOG_FILE=" + b.log(),
 	}
 }
 

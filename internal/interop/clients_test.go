@@ -63,7 +63,7 @@ func newClients() []*client {
 		{program: "curl --doh-url", transport: "DoH HTTP/2", door: httpsDoor, visit: curlThrough, want: pageText},
 		{program: "h2load", transport: "DoH HTTP/2", door: httpsDoor, visit: h2load, blind: true, want: allSucceeded},
 		{program: "gtlsclient", transport: "DoH HTTP/3", door: httpsDoor, visit: ngtcp2, blind: true},
-		{program: "gtlsclient", transport: "DoH HTTP/3 resumed", door: httpsDoor, visit: ngtcp2Again, blind: true},
+		{program: "gtlsclient", transport: "DoH HTTP/3 again", door: httpsDoor, visit: ngtcp2Again, blind: true},
 		{program: "stubby", transport: "DoT", door: tlsDoor, visit: stubby},
 		{program: "unbound", transport: "DoT", door: tlsDoor, visit: forwardingUnbound},
 		{program: "dnsdist", transport: "DoT", door: tlsDoor, visit: dnsdist("")},
@@ -248,8 +248,8 @@ func allSucceeded(*client) string {
 // ngtcp2 runs the example client of that library. It can send no content type, so that only GET is left.
 func ngtcp2(t *testing.T, v *visit) string { return v.ngtcp2(t, "first") }
 
-// ngtcp2Again comes a second time, with all that a client can keep: session, transport parameters, and a token instead of
-// proof of its address (RFC 9000 section 8.1.3). It would send early data, but has to be told that none is taken.
+// ngtcp2Again comes a second time, with all that a client can keep: session, transport parameters, and a token in place of
+// the proof of its address (RFC 9000 section 8.1.3). tacit gives no session to keep; with what there is it must get on.
 func ngtcp2Again(t *testing.T, v *visit) string {
 	kept := []string{"--session-file=session", "--tp-file=parameters", "--token-file=token"}
 	if first := v.ngtcp2(t, "first", kept...); !strings.Contains(first, v.client.answer().String()) {
