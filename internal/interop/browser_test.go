@@ -71,7 +71,7 @@ func TestBrowsers(t *testing.T) {
 		}
 	})
 	checkProtocols(t, before, f.queries(t))
-	f.process.end(t)
+	f.end(t)
 	t.Run("without tacit", func(t *testing.T) {
 		for _, b := range alone {
 			b.start(t, f, w, f.own, inCertificate, refused)

@@ -93,9 +93,9 @@ func TestClients(t *testing.T) {
 		}
 	})
 	counts := f.queries(t)
-	f.process.end(t)
+	f.end(t)
 	for _, transport := range []string{"udp", "tls", "https", "http3", "quic"} {
-		if counts[transport] == 0 {
+		if counts[transport] == 0 && !slices.Contains(table, "") { // which is empty where -run has left a client out
 			t.Errorf("no query came over %s", transport)
 		}
 	}

@@ -34,6 +34,10 @@ func (v *visit) forward(t *testing.T, at netip.AddrPort, program string, args ..
 	t.Helper()
 	p := start(t, v.dir, v.client.program, program, args...)
 	reply := p.insist(t, at, v.client)
+	if reply != nil && len(reply.Answer) > 0 {
+		checkBurst(t, at)
+		checkLarge(t, at)
+	}
 	p.end(t)
 	return fmt.Sprintf("%v\n%s", reply, p.tail())
 }
@@ -51,11 +55,11 @@ func (p *process) insist(t *testing.T, at netip.AddrPort, c *client) *dns.Msg {
 		if last != nil && len(last.Answer) > 0 {
 			return last
 		}
-		if !atWork && (last != nil || p.complains(c.complaint)) {
+		if !atWork && (last != nil || p.wrote(c.complaint)) {
 			atWork, deadline = true, time.Now().Add(insistence)
 		}
 	}
-	if last == nil && !p.complains(c.complaint) {
+	if last == nil && !p.wrote(c.complaint) {
 		t.Fatalf("%s says nothing within %s\n%s", p.name, visitTimeout, p.tail())
 	}
 	return last
@@ -78,8 +82,40 @@ func (p *process) ask(t *testing.T, at netip.AddrPort, c *client) *dns.Msg {
 	return reply
 }
 
-// complains reports whether the process has written a text.
-func (p *process) complains(text string) bool {
+// Names beside those of the clients: any name below burstZone has the address of the web server, and largeName has more
+// text than fits into a datagram.
+const (
+	burstZone   = "burst." + askedZone
+	burstSize   = 60
+	largeName   = "large." + askedZone
+	largeOctets = 4000 // octets
+)
+
+// checkBurst asks for many names at once, so that the forwarder has many questions on its way to tacit.
+func checkBurst(t *testing.T, at netip.AddrPort) {
+	t.Helper()
+	eachOf(burstSize/2, burstSize, func(i int) {
+		query := new(dns.Msg).SetQuestion(fmt.Sprintf("%s-%d.%s", strings.ReplaceAll(at.Addr().String(), ".", "-"), i, burstZone), dns.TypeA)
+		udp := &dns.Client{Timeout: replyTimeout}
+		reply, _, err := udp.ExchangeContext(t.Context(), query, at.String())
+		if err != nil || len(reply.Answer) != 1 || !strings.HasSuffix(reply.Answer[0].String(), webAddress) {
+			t.Errorf("question %d of a burst: %v, %v", i, reply, err)
+		}
+	})
+}
+
+// checkLarge asks for an answer of several kilobytes over TCP.
+func checkLarge(t *testing.T, at netip.AddrPort) {
+	t.Helper()
+	tcp := &dns.Client{Net: "tcp", Timeout: replyTimeout}
+	reply, _, err := tcp.ExchangeContext(t.Context(), new(dns.Msg).SetQuestion(largeName, dns.TypeTXT), at.String())
+	if err != nil || reply.Len() < largeOctets {
+		t.Errorf("a large answer: %v, %v", reply, err)
+	}
+}
+
+// wrote reports whether a text is in what the process has written so far.
+func (p *process) wrote(text string) bool {
 	log, err := os.ReadFile(p.log)
 	return err == nil && text != "" && strings.Contains(string(log), text)
 }

@@ -90,6 +90,10 @@ func (f *front) build() {
 		z.add("%s 3600 IN A %s", c.question(), c.answer())
 	}
 	z.add("page.%s 3600 IN A %s", askedZone, webAddress)
+	z.add("*.%s 3600 IN A %s", burstZone, webAddress)
+	for i := range largeOctets / 200 {
+		z.add("%s 3600 IN TXT \"%03d%s\"", largeName, i, strings.Repeat("x", 197))
+	}
 	w.middle = []netip.Addr{netip.MustParseAddr(webAddress)}
 	f.world = w
 }
@@ -107,11 +111,26 @@ func (f *front) resolver(c credential) *resolver {
 	for _, key := range []string{"udp", "tcp", "tls", "https", "quic"} {
 		fmt.Fprintf(&b, "%s = [%s]\n", key, strings.Join(listen[key], ", "))
 	}
+	fmt.Fprintln(&b, "\n[log]\nlevel = \"debug\"")
 	fmt.Fprintf(&b, "\n[admin]\ncontrol = %q\n", f.control())
 	fmt.Fprintf(&b, "\n[tls]\ncert_file = %q\nkey_file = %q\n", c.certificate, c.key)
 	return &resolver{
 		name: "tacit", addr: plainDoor.named, program: os.Getenv(binaryVariable),
 		args: []string{"serve", "--config", "tacit.toml"}, file: "tacit.toml", config: b.String() + tacitConfig + "validate = false\n",
+	}
+}
+
+// clientAddress is where all clients here come from.
+const clientAddress = "127.0.0.1"
+
+// end stops tacit, and fails when it has written about who asked, or for what, even at the level debug.
+func (f *front) end(t *testing.T) {
+	t.Helper()
+	f.process.end(t)
+	for _, told := range []string{strings.TrimSuffix(askedZone, "."), clientAddress} {
+		if f.process.wrote(told) {
+			t.Errorf("tacit has written of %s:\n%s", told, f.process.tail())
+		}
 	}
 }
 
