@@ -16,6 +16,7 @@ lint_bin  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)/golangci-lint
 fumpt_bin := $(TOOLS)/gofumpt-$(GOFUMPT)/gofumpt
 stat_bin  := $(TOOLS)/benchstat-$(BENCHSTAT)/benchstat
 pebble_bin := $(TOOLS)/pebble-$(PEBBLE)/pebble
+h2spec_bin := $(TOOLS)/h2spec/h2spec
 
 resolved_dir := $(TOOLS)/systemd-resolved
 resolved_bin := $(resolved_dir)/lib/systemd/systemd-resolved
@@ -56,9 +57,10 @@ generated: ## check that generating changes nothing
 	@before=$$($(sums)); $(MAKE) --no-print-directory generate || exit 1; after=$$($(sums)); \
 	test "$$before" = "$$after" || { echo "make generate changed files: commit them"; exit 1; }
 
-interop: build $(pebble_bin) $(resolved_bin) ## servers, resolvers, clients and browsers in a network namespace; needs root and Linux
+interop: build $(pebble_bin) $(h2spec_bin) $(resolved_bin) ## servers, resolvers, clients and browsers in a network namespace; needs root and Linux
 	PEBBLE_BIN=$(abspath $(pebble_bin)) go test -tags interop -count=1 -v -timeout 5m -run TestOrder ./certificate
 	TACIT_BIN=$(CURDIR)/bin/tacit TACIT_INTEROP_RESOLVED=$(abspath $(resolved_dir)) \
+	TACIT_INTEROP_H2SPEC=$(abspath $(h2spec_bin)) \
 	go test -tags interop -count=1 -v -timeout 20m ./internal/interop
 
 testclock: ## build with the clock that scripted scenarios move
@@ -79,6 +81,10 @@ $(fumpt_bin):
 
 $(pebble_bin): # the ACME authority of tests
 	GOBIN=$(@D) go install github.com/letsencrypt/pebble/v2/cmd/pebble@$(PEBBLE)
+
+# Its author has pinned nothing: .ci/h2spec does.
+$(h2spec_bin): .ci/h2spec/go.mod .ci/h2spec/go.sum
+	cd .ci/h2spec && CGO_ENABLED=0 go build -o $(abspath $@) github.com/summerwind/h2spec/cmd/h2spec
 
 $(stat_bin):
 	GOBIN=$(@D) go install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT)

@@ -188,6 +188,9 @@ func (h *http2Conn) receive(frame http2.Frame) error {
 	case *http2.HeadersFrame:
 		return h.beginHeaders(f)
 	case *http2.ContinuationFrame:
+		if err := h.idled(); err != nil { // CVE-2024-27316
+			return err
+		}
 		return h.continueHeaders(f.HeaderBlockFragment(), f.HeadersEnded())
 	case *http2.DataFrame:
 		return h.receiveData(f)

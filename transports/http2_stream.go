@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -77,7 +76,7 @@ func (h *http2Conn) beginHeaders(f *http2.HeadersFrame) error {
 // one could be understood.
 func (h *http2Conn) continueHeaders(fragment []byte, last bool) error {
 	r := &h.request
-	if r.size += len(fragment); r.size > maxHeader || len(fragment) == 0 && !last && h.idleFrames.rises(time.Now(), maxIdleFrames) {
+	if r.size += len(fragment); r.size > maxHeader {
 		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 	}
 	if _, err := h.headers.Write(fragment); err != nil {

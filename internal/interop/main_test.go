@@ -90,6 +90,9 @@ func checkMachine() error {
 			missing = append(missing, fmt.Sprintf("%s (Debian package %s)", program, debian))
 		}
 	}
+	if _, err := os.Stat(os.Getenv(h2specVariable)); err != nil {
+		missing = append(missing, "h2spec (built by make interop, see "+h2specVariable+")")
+	}
 	if _, err := os.Stat(filepath.Join(os.Getenv(resolvedVariable), resolvedProgram)); err != nil {
 		missing = append(missing, "systemd-resolved (unpacked by make interop, see "+resolvedVariable+")")
 	}
