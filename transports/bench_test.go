@@ -1,12 +1,16 @@
 package transports
 
 import (
+	"bytes"
 	"encoding/binary"
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"tacit/internal/wire"
 )
@@ -132,3 +136,78 @@ func BenchmarkTCPHits(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkHTTP2 answers known questions over HTTP/2, without TLS: GET with ten requests in a read, and POST with one.
+func BenchmarkHTTP2(b *testing.B) {
+	query := ask(0, "www.example.com.", edns(1232))
+	post := headers(":method", "POST", ":scheme", "https", ":authority", "dns.example", ":path", Path,
+		"content-type", messageType, "content-length", strconv.Itoa(len(query)), "user-agent", "client/1.0", "accept", messageType)
+	for _, c := range []struct {
+		name   string
+		reads  int // requests in each
+		client func(f *http2.Framer, id uint32)
+	}{
+		{"GET", 10, func(f *http2.Framer, id uint32) {
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: get("www.example.com."), EndHeaders: true, EndStream: true})
+		}},
+		{"POST", 1, func(f *http2.Framer, id uint32) {
+			_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: post, EndHeaders: true})
+			_ = f.WriteData(id, true, query)
+		}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			b.ReportAllocs()
+			var sent bytes.Buffer
+			f := http2.NewFramer(&sent, nil)
+			tape := &cutTape{}
+			sent.WriteString(http2.ClientPreface)
+			_ = f.WriteSettings()
+			_ = f.WriteWindowUpdate(0, 1<<30)
+			for i := range b.N {
+				if i%c.reads == 0 {
+					tape.cuts = append(tape.cuts, sent.Len())
+				}
+				c.client(f, uint32(1+2*i))
+			}
+			tape.in = sent.Bytes()
+			s := newServer(Options{})
+			defer s.front.cancel()
+			s.front.responder, s.front.admitter = &hit{packet: records(wire.Question{
+				Name: wire.MustName("www.example.com."), Type: wire.TypeA, Class: wire.ClassIN,
+			}, 1)}, everybody{}
+			conn := newConnection(s.front, HTTPS, netip.MustParseAddr("192.0.2.1"))
+			conn.cut = func() {}
+			b.ResetTimer()
+			newHTTP2Conn(&doh{front: s.front, transport: HTTPS}, s.conns, conn, tape).serve()
+			if got := s.Counters(HTTPS).Answers(wire.NoError); got != uint64(b.N) {
+				b.Fatal(got)
+			}
+		})
+	}
+}
+
+// A cutTape gives the client's octets in the pieces in which they were sent, and forgets the server's.
+type cutTape struct {
+	tape
+	cuts []int
+	at   int
+}
+
+func (c *cutTape) Read(b []byte) (int, error) {
+	end := len(c.in)
+	for len(c.cuts) > 0 {
+		if c.cuts[0] > c.at {
+			end = c.cuts[0]
+			break
+		}
+		c.cuts = c.cuts[1:]
+	}
+	if c.at == len(c.in) {
+		return 0, io.EOF
+	}
+	n := copy(b, c.in[c.at:end])
+	c.at += n
+	return n, nil
+}
+
+func (c *cutTape) Write(b []byte) (int, error) { return len(b), nil }
