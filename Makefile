@@ -23,7 +23,7 @@ resolved_bin := $(resolved_dir)/lib/systemd/systemd-resolved
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build test race fuzz bench lint fmt generate generated interop testclock check clean
+.PHONY: help build test race fuzz abuse bench lint fmt generate generated interop testclock check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -39,6 +39,9 @@ race: ## run the tests under the race detector; needs a C compiler
 
 fuzz: ## run every fuzz target for FUZZTIME (10s); PKG=./internal/wire narrows it
 	@.ci/fuzz "$(FUZZTIME)" $(PKG)
+
+abuse: ## abuse the clients' side over loopback, and print what that leaves behind; Linux, 3 minutes
+	go test -tags abuse -run '^TestAbuse' -count=1 -parallel 4 -v -timeout 8m ./transports
 
 bench: $(stat_bin) ## run the benchmarks; REF=main compares with that commit, BENCH and PKG narrow it
 	@BENCHSTAT=$(stat_bin) .ci/bench "$(BENCH)" "$(COUNT)" "$(PKG)" "$(REF)"
@@ -66,7 +69,7 @@ interop: build $(pebble_bin) $(h2spec_bin) $(resolved_bin) ## servers, resolvers
 testclock: ## build with the clock that scripted scenarios move
 	CGO_ENABLED=0 go build -trimpath -tags testclock -o bin/tacit-testclock ./cmd/tacit
 
-check: lint generated race testclock fuzz interop ## everything that continuous integration runs
+check: lint generated race testclock fuzz abuse interop ## everything that continuous integration runs
 
 clean: ## remove what was built here, the tools too
 	rm -rf bin .tools
