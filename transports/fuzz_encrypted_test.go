@@ -70,7 +70,7 @@ func FuzzDoHGET(f *testing.F) {
 	for _, message := range [][]byte{
 		ask(0, "a.example."), ask(9, "ab.example.", edns(1232)), ask(0, "a.example.", func(m *dns.Msg) { m.Response = true }),
 		make([]byte, 11), make([]byte, 12), make([]byte, 1536), make([]byte, 1537),
-		{0xfb, 0xff, 0xfe},
+		bytes.Repeat([]byte{0xfb, 0xff, 0xfe}, 4),
 	} {
 		encoded := base64.RawURLEncoding.EncodeToString(message)
 		f.Add(encoded)
@@ -201,6 +201,8 @@ func FuzzDoQ(f *testing.F) {
 	f.Add(query[:len(query)-1], 7, 5, true)
 	f.Add(append(bytes.Clone(query), query...), 3, 2, false)
 	f.Add(framed(ask(1, "a.example.")), 2, 3, true)
+	f.Add(framed(make([]byte, 1022)), 999, 99, false) // as long as is taken, and longer
+	f.Add(framed(make([]byte, 1023)), 999, 99, true)
 	f.Add([]byte{0, 0}, 1, 1, true)
 	f.Add([]byte{0, 1, 0}, 1, 1, true)
 	f.Fuzz(func(t *testing.T, octets []byte, size, room int, together bool) {

@@ -183,6 +183,60 @@ func TestGreetingTimeouts(t *testing.T) {
 	}
 }
 
+// Behind the handshake, a client of HTTP has 3 s for the headers of a request and 2 s for its body; in HTTP/2, 10 s to begin with,
+// and 10 s of doing nothing, then 1 s for the farewell.
+func TestHTTPTimeouts(t *testing.T) {
+	_, trusted := abuseSecret()
+	drip := func(conn net.Conn, text string) {
+		for _, octet := range []byte(text) {
+			if _, err := conn.Write([]byte{octet}); err != nil {
+				return
+			}
+			time.Sleep(500 * time.Millisecond)
+		}
+	}
+	const post = "POST /dns-query HTTP/1.1\r\nHost: dns.example\r\nContent-Type: application/dns-message\r\nContent-Length: 99\r\n\r\n"
+	for _, c := range []struct {
+		name, protocol string
+		client         func(conn net.Conn)
+		closed         time.Duration
+	}{
+		{"HTTP/1.1: nothing is sent", alpnHTTP1, func(net.Conn) {}, 3 * time.Second},
+		{"HTTP/1.1: headers that drip", alpnHTTP1, func(conn net.Conn) { drip(conn, post) }, 3 * time.Second},
+		{"HTTP/1.1: no body", alpnHTTP1, func(conn net.Conn) { _, _ = io.WriteString(conn, post) }, 2 * time.Second},
+		{"HTTP/1.1: a body that drips", alpnHTTP1, func(conn net.Conn) {
+			_, _ = io.WriteString(conn, post)
+			drip(conn, post)
+		}, 2 * time.Second},
+		{"HTTP/2: nothing is sent", alpnHTTP2, func(net.Conn) {}, 10 * time.Second},
+		{"HTTP/2: a preface that drips", alpnHTTP2, func(conn net.Conn) { drip(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") }, 10 * time.Second},
+		{"HTTP/2: nothing behind the preface", alpnHTTP2, func(conn net.Conn) {
+			_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
+		}, 11 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, l := abuseGreeted(t, Options{}, HTTPS)
+				begin, conn := time.Now(), tls.Client(l.dial("192.0.2.1"), abuseTLS(trusted, c.protocol))
+				if err := conn.Handshake(); err != nil {
+					t.Fatal(err)
+				}
+				go func() { _, _ = io.Copy(io.Discard, conn) }()
+				var client sync.WaitGroup
+				client.Go(func() { c.client(conn) })
+				for s.Counters(HTTPS).Connections.Load() > 0 {
+					time.Sleep(time.Millisecond)
+				}
+				if took := time.Since(begin).Round(10 * time.Millisecond); took != c.closed {
+					t.Errorf("closed after %v, want %v", took, c.closed)
+				}
+				_ = conn.Close()
+				client.Wait()
+			})
+		})
+	}
+}
+
 // 500 connections over TCP that say nothing, or nothing more: they go when their time is over, and nobody has to wait for that.
 func TestIdleConnectionsShutNobodyOut(t *testing.T) {
 	query := framed(ask(1, "a.example."))
@@ -289,6 +343,22 @@ func TestHandshakesOfOneAddress(t *testing.T) {
 		_ = other.SetReadDeadline(time.Now())
 		if _, err := other.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Error("another client's is closed: ", err)
+		}
+	})
+}
+
+// Who is greeted does not count among the handshakes any more: 40 connections from one address stay.
+func TestHandshakesThatAreOver(t *testing.T) {
+	_, trusted := abuseSecret()
+	synctest.Test(t, func(t *testing.T) {
+		s, l := abuseGreeted(t, Options{}, TLS)
+		for range 40 {
+			conn := tls.Client(l.dial("192.0.2.1"), abuseTLS(trusted, alpnDoT))
+			mustWrite(t, conn, framed(ask(1, "a.example.")))
+			mustReceive(t, conn)
+		}
+		if open, shed := s.Counters(TLS).Connections.Load(), s.Counters(TLS).Shed.Load(); open != 40 || shed != 0 || s.conns.greetings != 0 {
+			t.Error("open: ", open, ", shed: ", shed, ", in progress: ", s.conns.greetings)
 		}
 	})
 }
