@@ -29,6 +29,11 @@ type door struct {
 
 func openDoor(t *testing.T, o Options, r Responder) *door {
 	t.Helper()
+	return openDoorFor(t, o, r, everybody{})
+}
+
+func openDoorFor(t *testing.T, o Options, r Responder, a Admitter) *door {
+	t.Helper()
 	certificate, roots := certify(t)
 	any := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
 	o.UDP, o.TCP, o.TLS, o.HTTPS, o.HTTP3, o.QUIC = any, any, any, any, any, any
@@ -39,7 +44,7 @@ func openDoor(t *testing.T, o Options, r Responder) *door {
 	if err != nil {
 		t.Fatal(err)
 	}
-	serve(t, s, r, everybody{})
+	serve(t, s, r, a)
 	return &door{s, roots}
 }
 
