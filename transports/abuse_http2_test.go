@@ -151,9 +151,9 @@ type abuserEnd struct {
 func TestAbuseHTTP2Floods(t *testing.T) {
 	t.Parallel()
 	a := startAbused(t)
-	abuseWarmUp(t, a, 5, abuseWays...)
+	abuseWarmUp(t, a, 60, abuseWays...)
 	for _, f := range floods() { // once for what the server makes once and keeps
-		f.times = min(f.times, 100)
+		f.times = min(f.times, 5000)
 		h := abuserOf(t, a)
 		_ = f.run(h, nil)
 		_ = h.Close()
