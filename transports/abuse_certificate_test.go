@@ -77,7 +77,7 @@ func TestAbuseCertificateSwappedUnderLoad(t *testing.T) {
 
 // askOn asks on one connection over TLS until ctx is done.
 func askOn(ctx context.Context, t *testing.T, c *abuseClient) (asked int64) {
-	conn, err := c.dial(ctx, way{transport: TLS})
+	conn, err := c.dial(ctx, abuseWay{transport: TLS})
 	if err != nil {
 		t.Error(err)
 		return 0

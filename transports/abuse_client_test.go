@@ -53,13 +53,13 @@ func (c *abuseClient) close() {
 	}
 }
 
-// A way is a transport, and the version of HTTP where there are two.
-type way struct {
+// An abuseWay is a transport, and the version of HTTP where there are two.
+type abuseWay struct {
 	transport Transport
 	http1     bool
 }
 
-func (w way) String() string {
+func (w abuseWay) String() string {
 	switch {
 	case w.transport == HTTPS && w.http1:
 		return "https (HTTP/1.1)"
@@ -69,7 +69,7 @@ func (w way) String() string {
 	return w.transport.String()
 }
 
-var abuseWays = []way{{transport: TCP}, {transport: TLS}, {HTTPS, true}, {transport: HTTPS}, {transport: HTTP3}, {transport: QUIC}}
+var abuseWays = []abuseWay{{transport: TCP}, {transport: TLS}, {HTTPS, true}, {transport: HTTPS}, {transport: HTTP3}, {transport: QUIC}}
 
 // quickCurves are for handshakes that are many: it is not their cryptography that is on trial.
 var quickCurves = []tls.CurveID{tls.X25519}
@@ -80,7 +80,7 @@ const (
 )
 
 // ask connects, asks, and closes; it says how long that took.
-func (c *abuseClient) ask(w way) (time.Duration, error) {
+func (c *abuseClient) ask(w abuseWay) (time.Duration, error) {
 	begin := time.Now()
 	ctx, cancel := context.WithTimeout(context.Background(), abuseGiveUp)
 	defer cancel()
@@ -96,7 +96,7 @@ func (c *abuseClient) ask(w way) (time.Duration, error) {
 	return took, nil
 }
 
-func (c *abuseClient) exchange(ctx context.Context, w way) ([]byte, error) {
+func (c *abuseClient) exchange(ctx context.Context, w abuseWay) ([]byte, error) {
 	query := ask(0, "a.example.")
 	switch w.transport {
 	case QUIC:
@@ -119,7 +119,7 @@ func (c *abuseClient) exchange(ctx context.Context, w way) ([]byte, error) {
 		}
 		return receiveFrame(conn)
 	case w.http1:
-		return byHTTP1(conn, query)
+		return abuseHTTP1(conn, query)
 	default:
 		h, err := newAbuseHTTP2(conn)
 		if err != nil {
@@ -130,7 +130,7 @@ func (c *abuseClient) exchange(ctx context.Context, w way) ([]byte, error) {
 }
 
 // dial connects, and greets with TLS where that is spoken.
-func (c *abuseClient) dial(ctx context.Context, w way) (net.Conn, error) {
+func (c *abuseClient) dial(ctx context.Context, w abuseWay) (net.Conn, error) {
 	conn, err := c.dialTCP(ctx, w.transport)
 	if err != nil || w.transport == TCP {
 		return conn, err
@@ -162,7 +162,7 @@ func (c *abuseClient) tls(protocol string) *tls.Config {
 	return config
 }
 
-func byHTTP1(conn net.Conn, query []byte) ([]byte, error) {
+func abuseHTTP1(conn net.Conn, query []byte) ([]byte, error) {
 	r, err := http.NewRequest(http.MethodPost, "https://"+abuseName+Path, bytes.NewReader(query))
 	if err != nil {
 		return nil, err
@@ -202,11 +202,11 @@ func (c *abuseClient) byQUIC(ctx context.Context, to netip.AddrPort, query []byt
 		return nil, err
 	}
 	defer func() { _ = conn.CloseWithError(doqNoError, "") }()
-	return askStream(ctx, conn, query)
+	return abuseStream(ctx, conn, query)
 }
 
-// askStream asks on a stream of its own.
-func askStream(ctx context.Context, conn *quic.Conn, query []byte) ([]byte, error) {
+// abuseStream asks on a stream of its own.
+func abuseStream(ctx context.Context, conn *quic.Conn, query []byte) ([]byte, error) {
 	stream, err := conn.OpenStreamSync(ctx)
 	if err != nil {
 		return nil, err
@@ -316,12 +316,12 @@ type abuseWatch struct {
 	done   sync.WaitGroup
 	asked  int
 	worst  time.Duration
-	by     way
+	by     abuseWay
 	failed []error
 }
 
 // watch begins to ask. The result says by what it was slowest.
-func (a *abuseServer) watch(t *testing.T, ways ...way) *abuseWatch {
+func (a *abuseServer) watch(t *testing.T, ways ...abuseWay) *abuseWatch {
 	w := &abuseWatch{stop: make(chan struct{})}
 	c := a.client(t, "127.0.0.2")
 	w.done.Go(func() {

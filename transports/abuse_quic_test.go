@@ -40,8 +40,8 @@ const (
 	longRetry   = 0xf0
 )
 
-// initialHasToken reports whether an Initial has a token: that of a Retry (RFC 9000 section 17.2.2).
-func initialHasToken(packet []byte) bool {
+// abuseHasToken reports whether an Initial has a token: that of a Retry (RFC 9000 section 17.2.2).
+func abuseHasToken(packet []byte) bool {
 	i := 6 + int(packet[5]) // behind version and destination
 	i += 1 + int(packet[i])
 	return packet[i] != 0
@@ -53,7 +53,7 @@ func (q *quitter) WriteTo(packet []byte, to net.Addr) (int, error) {
 	if q.quit == nil {
 		return len(packet), nil
 	}
-	if !q.patience || packet[0]&0xf0 == longInitial && initialHasToken(packet) {
+	if !q.patience || packet[0]&0xf0 == longInitial && abuseHasToken(packet) {
 		q.quit()
 		q.quit = nil
 	}
@@ -143,7 +143,7 @@ func TestAbuseQUICHandshakes(t *testing.T) {
 			abuseWarmUp(t, a, 10, abuseWays...)
 			abandonAll(t, a, c.n/4, c.retried, c.curves, c.from...)
 			a.rounds(t, &table, "QUIC, "+c.name, c.n, func() {
-				w := a.watch(t, way{transport: QUIC}, way{transport: HTTP3}, way{transport: QUIC})
+				w := a.watch(t, abuseWay{transport: QUIC}, abuseWay{transport: HTTP3}, abuseWay{transport: QUIC})
 				retries, half := abandonAll(t, a, c.n, c.retried, c.curves, c.from...)
 				w.end(t)
 				t.Logf("%d abandoned, %d Retry packets, at most %d in progress", c.n, retries, half)
@@ -304,7 +304,7 @@ func oneOctetStreams(t *testing.T, conn *quic.Conn) {
 	if took := time.Since(begin); took < quicReadWithin || took > quicReadWithin+3*time.Second {
 		t.Error("reset after ", took)
 	}
-	if _, err := askStream(ctx, conn, ask(0, "a.example.")); err != nil {
+	if _, err := abuseStream(ctx, conn, ask(0, "a.example.")); err != nil {
 		t.Error("afterwards: ", err)
 	}
 }
@@ -324,7 +324,7 @@ func abandonedStreams(t *testing.T, conn *quic.Conn) {
 		_ = stream.Close()
 		stream.CancelRead(doqNoError)
 	}
-	if _, err := askStream(ctx, conn, ask(0, "a.example.")); err != nil {
+	if _, err := abuseStream(ctx, conn, ask(0, "a.example.")); err != nil {
 		t.Error("afterwards: ", err)
 	}
 }

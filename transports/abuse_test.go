@@ -81,7 +81,7 @@ func abuseStall(t *testing.T, a *abuseServer, i int) net.Conn {
 	}
 	over := []Transport{TLS, HTTPS}[i%2]
 	if i >= 800 { // the handshake is over, and then nothing is said
-		conn, err := c.dial(ctx, way{transport: over})
+		conn, err := c.dial(ctx, abuseWay{transport: over})
 		if err != nil {
 			t.Fatal(i, err)
 		}
@@ -112,7 +112,7 @@ func abuseUntilClosed(t *testing.T, conn net.Conn) {
 }
 
 // abuseWarmUp asks so often by each way that what is made once and kept (buffers, pools, pages of the program) is there.
-func abuseWarmUp(t *testing.T, a *abuseServer, times int, ways ...way) {
+func abuseWarmUp(t *testing.T, a *abuseServer, times int, ways ...abuseWay) {
 	t.Helper()
 	c := a.client(t, "127.0.0.3")
 	for range times {
@@ -159,7 +159,7 @@ func TestAbuseConnectionsLeaveNothing(t *testing.T) {
 }
 
 // abuseTurn opens n connections one after the other, side by side on some addresses.
-func abuseTurn(t *testing.T, a *abuseServer, w way, n, side int) {
+func abuseTurn(t *testing.T, a *abuseServer, w abuseWay, n, side int) {
 	t.Helper()
 	var left atomic.Int64
 	left.Store(int64(n))

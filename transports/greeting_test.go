@@ -183,8 +183,7 @@ func TestGreetingTimeouts(t *testing.T) {
 	}
 }
 
-// Behind the handshake, a client of HTTP has 3 s for the headers of a request and 2 s for its body; in HTTP/2, 10 s to begin with,
-// and 10 s of doing nothing, then 1 s for the farewell.
+// Behind the handshake, a client of HTTP has 3 s for the headers of its first request, and 2 s for a body.
 func TestHTTPTimeouts(t *testing.T) {
 	_, trusted := abuseSecret()
 	drip := func(conn net.Conn, text string) {
@@ -208,11 +207,11 @@ func TestHTTPTimeouts(t *testing.T) {
 			_, _ = io.WriteString(conn, post)
 			drip(conn, post)
 		}, 2 * time.Second},
-		{"HTTP/2: nothing is sent", alpnHTTP2, func(net.Conn) {}, 10 * time.Second},
-		{"HTTP/2: a preface that drips", alpnHTTP2, func(conn net.Conn) { drip(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") }, 10 * time.Second},
+		{"HTTP/2: nothing is sent", alpnHTTP2, func(net.Conn) {}, 3 * time.Second},
+		{"HTTP/2: a preface that drips", alpnHTTP2, func(conn net.Conn) { drip(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n") }, 3 * time.Second},
 		{"HTTP/2: nothing behind the preface", alpnHTTP2, func(conn net.Conn) {
 			_, _ = io.WriteString(conn, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\x00\x00\x00\x04\x00\x00\x00\x00\x00")
-		}, 11 * time.Second},
+		}, 3 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
