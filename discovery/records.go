@@ -167,9 +167,7 @@ func writeAddresses(b *strings.Builder, set wire.RRset) {
 	if set.Type == wire.TypeAAAA {
 		kind = "AAAA"
 	}
-	for data := set.Data; len(data) > 0; {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range set.Data.All() {
 		a, _ := netip.AddrFromSlice(rdata) // made from one
 		fmt.Fprintf(b, "%s %d IN %s %s\n", set.Name.Reveal(), recordTTL, kind, a)
 	}

@@ -57,9 +57,7 @@ func (c *scratch) signed(s *Signature, set *wire.RRset) []byte {
 func (c *scratch) sort(set *wire.RRset) {
 	c.rdata = slices.Grow(c.rdata[:0], len(set.Data))
 	c.records = c.records[:0]
-	for rest := set.Data; len(rest) > 0; {
-		var rdata []byte
-		rdata, rest = rest.Next()
+	for rdata := range set.Data.All() {
 		start := len(c.rdata)
 		c.rdata = appendCanonical(c.rdata, set.Type, rdata)
 		c.records = append(c.records, c.rdata[start:])

@@ -232,9 +232,10 @@ func (c *chain) judgeDelegation(parent cut, name wire.Name, r *Reply) (cut, erro
 func (v *Validator) usable(set *wire.RRset) (digests []DS, unsupported wire.EDE) {
 	unsupported = wire.EDEUnsupportedDNSKEY
 	better := false
-	for data := set.Data; len(data) > 0 && len(digests) < maxDS; {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range set.Data.All() {
+		if len(digests) == maxDS {
+			break
+		}
 		ds, ok := ParseDS(rdata)
 		switch {
 		case !ok || !v.supports(ds.Algorithm):
@@ -344,9 +345,10 @@ func (c *chain) judgeKeys(zone wire.Name, r *Reply, trusted func(*Key) bool) (cu
 
 // parseKeys returns the zone keys that may sign data, and those among them that are trusted.
 func (v *Validator) parseKeys(set *wire.RRset, trusted func(*Key) bool) (all, entry []Key) {
-	for data := set.Data; len(data) > 0 && len(all) < maxKeys; {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range set.Data.All() {
+		if len(all) == maxKeys {
+			break
+		}
 		k, ok := ParseKey(rdata)
 		if !ok || !k.IsZoneKey() || k.IsRevoked() || !v.supports(k.Algorithm) {
 			continue

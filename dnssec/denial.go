@@ -265,9 +265,7 @@ func signedFor(set *wire.RRset, zone wire.Name) bool {
 	if set.Name.FirstLabel() == "*" { // not counted (RFC 4034 section 3.1.3)
 		labels--
 	}
-	for rest := set.Sigs; len(rest) > 0; {
-		var rdata []byte
-		rdata, rest = rest.Next()
+	for rdata := range set.Sigs.All() {
 		sig, ok := ParseSignature(rdata)
 		if !ok || sig.Covered != set.Type || int(sig.Labels) != labels || sig.Signer != zone {
 			return false

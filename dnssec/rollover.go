@@ -56,9 +56,10 @@ func look(now time.Time, w *work.Budget, p *point, set *wire.RRset) (view, error
 
 func readKeys(set *wire.RRset) []Key {
 	var keys []Key
-	for data := set.Data; len(data) > 0 && len(keys) < maxKeys; {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range set.Data.All() {
+		if len(keys) == maxKeys {
+			break
+		}
 		if k, ok := ParseKey(rdata); ok && k.IsZoneKey() {
 			keys = append(keys, k)
 		}

@@ -1,6 +1,7 @@
 package dnssec
 
 import (
+	"iter"
 	"errors"
 	"math"
 	"time"
@@ -44,12 +45,11 @@ func signerOfDenial(d *Denied) (deepest wire.Name, found bool) {
 }
 
 // signatures yields the signatures of a set that can be read, up to maxSignatures.
-func signatures(set *wire.RRset) func(yield func(*Signature) bool) {
+func signatures(set *wire.RRset) iter.Seq[*Signature] {
 	return func(yield func(*Signature) bool) {
-		data := set.Sigs
-		for range maxSignatures {
-			var rdata []byte
-			if rdata, data = data.Next(); rdata == nil {
+		count := 0
+		for rdata := range set.Sigs.All() {
+			if count++; count > maxSignatures {
 				return
 			}
 			if sig, ok := ParseSignature(rdata); ok && !yield(&sig) {

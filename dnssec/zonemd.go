@@ -110,9 +110,7 @@ func inOrder(sets []wire.RRset) bool {
 func shortest(sets []wire.RRset, moment time.Time) (time.Duration, error) {
 	left := maxValidity
 	for i := range sets {
-		for data := sets[i].Sigs; len(data) > 0; {
-			var rdata []byte
-			rdata, data = data.Next()
+		for rdata := range sets[i].Sigs.All() {
 			sig, ok := ParseSignature(rdata)
 			if !ok {
 				return 0, errZoneSignatures
@@ -212,9 +210,7 @@ func serialOf(soa *wire.RRset) (uint32, bool) {
 // section 4).
 func digestFor(digests *wire.RRset, serial uint32, algorithm uint8) (digest []byte, ok bool) {
 	count := 0
-	for data := digests.Data; len(data) > 0; {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range digests.Data.All() {
 		d, ok := ParseZoneDigest(rdata)
 		if !ok || d.Scheme != schemeSimple || d.Hash != algorithm {
 			continue

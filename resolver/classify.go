@@ -137,9 +137,7 @@ func (j *judgement) judgeAbsence(r *response, zone wire.Name) {
 func (j *judgement) refer(r *response, ns *wire.RRset) {
 	j.outcome, j.cut, j.ttl = referral, ns.Name, ns.TTL
 	j.ds = findSet(r.authority, ns.Name, wire.TypeDS)
-	for data := ns.Data; len(data) > 0; {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range ns.Data.All() {
 		server, err := wire.NameFromWire(rdata)
 		if err == nil {
 			j.servers = append(j.servers, cache.NameServer{Name: server, Addresses: r.glue[server]})

@@ -40,9 +40,7 @@ func (s *resolution) prime(ctx context.Context) (cut, error) {
 // those of its hint.
 func (s *resolution) rootServers(ns *wire.RRset, j *judgement) []cache.NameServer {
 	var servers []cache.NameServer
-	for data := ns.Data; len(data) > 0; {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range ns.Data.All() {
 		name, err := wire.NameFromWire(rdata)
 		if err != nil {
 			continue

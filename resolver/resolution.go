@@ -214,9 +214,7 @@ func (s *resolution) usableAddresses(f *found) []netip.Addr {
 
 func (s *resolution) addressesIn(set *wire.RRset) []netip.Addr {
 	var addresses []netip.Addr
-	for data := set.Data; len(data) > 0; {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range set.Data.All() {
 		if a, ok := netip.AddrFromSlice(rdata); ok && len(addresses) < maxGlue && (s.allowSpecial || isPublic(a)) {
 			addresses = append(addresses, a)
 		}

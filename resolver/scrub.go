@@ -189,9 +189,7 @@ func findSet(sets []wire.RRset, name wire.Name, kind wire.Type) *wire.RRset {
 
 // holds counts the records and says whether rdata is one of them: equal records are one (RFC 2181 section 5).
 func holds(data wire.Rdatas, rdata []byte) (count int, known bool) {
-	for len(data) > 0 {
-		var have []byte
-		have, data = data.Next()
+	for have := range data.All() {
 		if bytes.Equal(have, rdata) {
 			return count, true
 		}

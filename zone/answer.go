@@ -109,9 +109,7 @@ func (r *reply) deny(names ...wire.Name) {
 // addGlue adds all addresses of the servers that the zone has: those below their own cut and below others (RFC 9471
 // section 2).
 func (r *reply) addGlue(ns *wire.RRset) {
-	for data := ns.Data; len(data) > 0; {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range ns.Data.All() {
 		name, err := wire.NameFromWire(rdata)
 		if err != nil {
 			continue
@@ -134,9 +132,7 @@ func appendSet(section []dns.RR, set *wire.RRset) []dns.RR {
 }
 
 func appendRecords(section []dns.RR, h dns.RR_Header, data wire.Rdatas) []dns.RR {
-	for len(data) > 0 {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range data.All() {
 		h.Rdlength = uint16(len(rdata))
 		rr, _, err := dns.UnpackRRWithHeader(h, rdata, 0)
 		if err != nil { // octets that the library cannot read are still the zone's (RFC 3597)

@@ -67,9 +67,7 @@ func (b *Builder) Add(section Section, set *RRset, ttl uint32, sigs bool) error 
 func (b *Builder) Message() []byte { return b.msg }
 
 func (b *Builder) records(section Section, name Name, kind Type, ttl uint32, data Rdatas) error {
-	for len(data) > 0 {
-		var rdata []byte
-		rdata, data = data.Next()
+	for rdata := range data.All() {
 		b.name(name.wire())
 		b.msg = append(b.msg, byte(kind>>8), byte(kind), 0, byte(ClassIN),
 			byte(ttl>>24), byte(ttl>>16), byte(ttl>>8), byte(ttl), 0, 0)

@@ -1,6 +1,9 @@
 package wire
 
-import "time"
+import (
+	"iter"
+	"time"
+)
 
 // A View tells groups of clients apart whose answers differ; 0 is everybody. It is part of every cache key.
 type View uint8
@@ -63,11 +66,22 @@ func (r Rdatas) Next() (rdata []byte, rest Rdatas) {
 	return r[2:size:size], r[size:]
 }
 
+// All yields the RDATA of each record.
+func (r Rdatas) All() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for rest := r; len(rest) > 0; {
+			var rdata []byte
+			if rdata, rest = rest.Next(); rdata == nil || !yield(rdata) {
+				return
+			}
+		}
+	}
+}
+
 // Count returns the number of records.
 func (r Rdatas) Count() int {
 	count := 0
-	for len(r) > 0 {
-		_, r = r.Next()
+	for range r.All() {
 		count++
 	}
 	return count
