@@ -14,23 +14,31 @@ import (
 )
 
 func newLab() *cobra.Command {
-	var listen string
+	var listen, tls, https string
 	var port uint16
 	c := &cobra.Command{
 		Use:   "lab",
 		Short: "A small internet on this machine, with tacit in front of it",
-		Long: "Lab starts a root server, three TLDs and two dozen zones on loopback addresses, and a tacit that resolves from them.\n" +
-			"It needs no network and no privilege. It prints what to ask and what each question shows.",
+		Long: "Lab starts a root server, three TLDs and two dozen zones on loopback addresses, and a tacit that resolves from them,\n" +
+			"over plain DNS, TLS, HTTPS and QUIC. It needs no network and no privilege. It prints what to ask and what each question shows.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			at, err := netip.ParseAddrPort(listen)
-			if err != nil {
-				return errors.New("--listen takes an address and port such as 127.0.0.1:5335")
+			o := lab.Options{Port: port}
+			for _, x := range []struct {
+				at         *netip.AddrPort
+				flag, text string
+			}{{&o.Listen, "listen", listen}, {&o.TLS, "tls", tls}, {&o.HTTPS, "https", https}} {
+				var err error
+				if *x.at, err = netip.ParseAddrPort(x.text); err != nil {
+					return fmt.Errorf("--%s takes an address and port such as 127.0.0.1:5335", x.flag)
+				}
 			}
-			return runLab(cmd, lab.Options{Listen: at, Port: port})
+			return runLab(cmd, o)
 		},
 	}
 	c.Flags().StringVar(&listen, "listen", "127.0.0.1:5335", "`ADDRESS:PORT` of the tacit in front")
+	c.Flags().StringVar(&tls, "tls", "127.0.0.1:8853", "`ADDRESS:PORT` where it speaks DNS over TLS and QUIC")
+	c.Flags().StringVar(&https, "https", "127.0.0.1:8443", "`ADDRESS:PORT` where it speaks DNS over HTTPS")
 	c.Flags().Uint16Var(&port, "port", 5300, "`PORT` of all name servers of the lab")
 	return c
 }
@@ -53,7 +61,7 @@ func runLab(cmd *cobra.Command, o lab.Options) (err error) {
 		return err
 	}
 	out, tool := cmd.OutOrStdout(), firstTool()
-	err = l.WriteGuide(out, l.Config().Listen.UDP[0], tool, programName())
+	err = l.WriteGuide(out, lab.FrontOf(s), tool, programName())
 	if unreachable == nil {
 		err = errors.Join(err, l.WriteRootLine(out, tool))
 	} else {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net"
 	"net/netip"
@@ -63,6 +64,7 @@ func TestUsageErrors(t *testing.T) {
 		{"no such type", []string{"trace", "--lab", "www.example.com", "AX"}, "not a domain name and a type"},
 		{"flags that exclude each other", []string{"trace", "--lab", "--config", "x", "www.example.com"}, "lab"},
 		{"no address", []string{"lab", "--listen", "5335"}, "--listen takes an address and port"},
+		{"no address for HTTPS", []string{"lab", "--https", "8443"}, "--https takes an address and port"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, stderr := call(t, exitUsage, c.args...)
@@ -216,10 +218,11 @@ func TestServeSaysWhereAndWhatToTry(t *testing.T) {
 }
 
 func TestLab(t *testing.T) {
-	at, names := freePort(t), freePort(t)
+	at, names, tls, https := freePort(t), freePort(t), freePort(t), freePort(t)
 	_, port, _ := strings.Cut(names.String(), ":")
-	text := launch(t, "lab", "--listen", at.String(), "--port", port).wait(t, "trace --lab")
-	expect(t, text, "tacit listens on "+at.String(), "www.example.com A")
+	text := launch(t, "lab", "--listen", at.String(), "--port", port, "--tls", tls.String(), "--https", https.String()).wait(t, "trace --lab")
+	expect(t, text, "tacit listens on "+at.String(), "www.example.com A",
+		fmt.Sprintf("kdig @127.0.0.1 -p %d +tls-pin=", tls.Port()), fmt.Sprintf("kdig @127.0.0.1 -p %d +tls-pin=", https.Port()))
 }
 
 func TestAliasCommand(t *testing.T) {

@@ -100,7 +100,7 @@ func guide(t *testing.T) ([]lab.Lesson, []string) {
 		}
 	})
 	var b strings.Builder
-	err = errors.Join(l.WriteGuide(&b, l.Config().Listen.UDP[0], "kdig", "go run ./cmd/tacit"), l.WriteRootLine(&b, "kdig"))
+	err = errors.Join(l.WriteGuide(&b, &lab.Front{Plain: l.Config().Listen.UDP[0]}, "kdig", "go run ./cmd/tacit"), l.WriteRootLine(&b, "kdig"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -28,6 +28,10 @@ type Lab struct {
 type Options struct {
 	// Listen is where tacit is to listen. The zero value: 127.0.0.1:5335.
 	Listen netip.AddrPort
+	// TLS is where it is to speak DNS over TLS, and over QUIC. The zero value: 127.0.0.1:8853.
+	TLS netip.AddrPort
+	// HTTPS is where it is to speak DNS over HTTPS. The zero value: 127.0.0.1:8443.
+	HTTPS netip.AddrPort
 	// Port is where all name servers of the lab listen, each on an address of its own. 0: 5300.
 	Port uint16
 	// Now tells the time for the servers' own records of what they saw. Nil: time.Now.
@@ -36,10 +40,20 @@ type Options struct {
 
 const defaultPort = 5300
 
-// New makes the internet, in memory, and writes the configuration to a directory that Close removes.
-func New(o Options) (*Lab, error) {
-	if !o.Listen.IsValid() {
-		o.Listen = config.Default().Listen.UDP[0]
+// Where the encrypted transports are: ports that need no privilege.
+var (
+	defaultTLS   = netip.MustParseAddrPort("127.0.0.1:8853")
+	defaultHTTPS = netip.MustParseAddrPort("127.0.0.1:8443")
+)
+
+func (o Options) withDefaults() Options {
+	for _, x := range []struct {
+		at       *netip.AddrPort
+		standard netip.AddrPort
+	}{{&o.Listen, config.Default().Listen.UDP[0]}, {&o.TLS, defaultTLS}, {&o.HTTPS, defaultHTTPS}} {
+		if !x.at.IsValid() {
+			*x.at = x.standard
+		}
 	}
 	if o.Port == 0 {
 		o.Port = defaultPort
@@ -47,6 +61,12 @@ func New(o Options) (*Lab, error) {
 	if o.Now == nil {
 		o.Now = time.Now //nolint:forbidigo // the lab stands where the machine would
 	}
+	return o
+}
+
+// New makes the internet, in memory, and writes the configuration to a directory that Close removes.
+func New(o Options) (*Lab, error) {
+	o = o.withDefaults()
 	directory, err := os.MkdirTemp("", "tacit-lab-")
 	if err != nil {
 		return nil, err
@@ -80,6 +100,9 @@ const configText = `# tacit in front of its lab: go run ./cmd/tacit lab
 [listen]
 udp = ["%[1]v"]
 tcp = ["%[1]v"]
+tls = ["%[4]v"]
+https = ["%[5]v"]
+quic = ["%[4]v"]
 
 [recursion]
 root_hints = "root.hints"
@@ -94,7 +117,7 @@ trust_anchors = ['%[3]s']
 func (l *Lab) writeConfig(o Options) error {
 	path := filepath.Join(l.directory, "tacit.toml")
 	err := errors.Join(
-		os.WriteFile(path, fmt.Appendf(nil, configText, o.Listen, o.Port, l.world.Anchor()), 0o600),
+		os.WriteFile(path, fmt.Appendf(nil, configText, o.Listen, o.Port, l.world.Anchor(), o.TLS, o.HTTPS), 0o600),
 		os.WriteFile(filepath.Join(l.directory, "root.hints"), []byte(l.world.Hints()), 0o600),
 	)
 	if err != nil {

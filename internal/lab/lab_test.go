@@ -26,13 +26,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestLessonsHold(t *testing.T) {
 	t.Run("in memory", func(t *testing.T) {
 		l := newLab(t, 0)
-		udp, tcp := l.serve(t, server.Env{Network: l.Network()})
-		l.ask(t, udp, tcp)
+		l.ask(t, l.serve(t, server.Env{Network: l.Network()}))
 	})
 	t.Run("on sockets", func(t *testing.T) {
 		l := listening(t)
-		udp, tcp := l.serve(t, server.Env{})
-		l.ask(t, udp, tcp)
+		l.ask(t, l.serve(t, server.Env{}))
 	})
 }
 
@@ -51,13 +49,17 @@ func TestRootServerCanBeAskedDirectly(t *testing.T) {
 func TestGuide(t *testing.T) {
 	l := newLab(t, 0)
 	var b strings.Builder
-	if err := errors.Join(l.WriteGuide(&b, l.Config().Listen.UDP[0], "dig", "tacit"), l.WriteRootLine(&b, "dig")); err != nil {
+	f := &Front{Plain: l.Config().Listen.UDP[0], TLS: l.Config().Listen.TLS[0], HTTPS: l.Config().Listen.HTTPS[0], QUIC: l.Config().Listen.QUIC[0], Pin: "PIN"}
+	if err := errors.Join(l.WriteGuide(&b, f, "dig", "tacit"), l.WriteRootLine(&b, "dig")); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
 		"dig @127.0.0.1 -p 5335 www.example.com A\n",
 		"dig @127.0.0.1 -p 5335 version.bind CH TXT\n",
 		"dig @127.0.0.1 -p 5335 www.broken.example A +edns\n",
+		"\nkdig @127.0.0.1 -p 8853 +tls-pin=PIN www.example.com A\n",
+		"\nkdig @127.0.0.1 -p 8443 +tls-pin=PIN +https www.example.com A\n",
+		"\nkdig @127.0.0.1 -p 8853 +tls-pin=PIN +quic www.example.com A\n",
 		"tacit trace --lab www.example.com\n",
 		"dig @127.53.0.1 -p 5300 +norec www.example.com A\n",
 	} {
@@ -65,7 +67,7 @@ func TestGuide(t *testing.T) {
 			t.Errorf("no line %q", want)
 		}
 	}
-	if got := strings.Count(b.String(), "\ndig @"); got != len(l.Lessons())+1 {
+	if got := strings.Count(b.String(), "dig @"); got != len(l.Lessons())+1 {
 		t.Errorf("%d lines to copy for %d lessons", got, len(l.Lessons()))
 	}
 }
@@ -138,11 +140,11 @@ func listening(t *testing.T) classroom {
 }
 
 // serve starts tacit in front of a lab, on ports that the system chooses.
-func (l classroom) serve(t *testing.T, env server.Env) (udp, tcp netip.AddrPort) {
+func (l classroom) serve(t *testing.T, env server.Env) *server.Server {
 	t.Helper()
 	c := *l.Config()
 	anyPort := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
-	c.Listen.UDP, c.Listen.TCP = anyPort, anyPort
+	c.Listen.UDP, c.Listen.TCP, c.Listen.TLS, c.Listen.HTTPS, c.Listen.QUIC = anyPort, anyPort, anyPort, anyPort, anyPort
 	s, err := server.New(t.Context(), &c, env)
 	if err != nil {
 		t.Fatal(err)
@@ -152,20 +154,26 @@ func (l classroom) serve(t *testing.T, env server.Env) (udp, tcp netip.AddrPort)
 			t.Error(err)
 		}
 	})
-	u, v := s.Addrs()
-	return u[0], v[0]
+	return s
 }
 
-func (l classroom) ask(t *testing.T, udp, tcp netip.AddrPort) {
+func (l classroom) ask(t *testing.T, s *server.Server) {
+	f := FrontOf(s)
+	_, tcp := s.Addrs()
 	for _, x := range l.Lessons() {
 		t.Run(x.Name+" "+x.Type, func(t *testing.T) {
 			before := len(l.world.Seen())
-			r := exchange(t, "udp", udp, x.query())
+			var r *dns.Msg
+			if x.Over != Plain {
+				r = f.exchange(t, x.Over, x.query())
+			} else {
+				r = exchange(t, "udp", f.Plain, x.query())
+			}
 			if r.Truncated != x.Stream {
 				t.Errorf("truncated %v, want %v", r.Truncated, x.Stream)
 			}
 			if r.Truncated {
-				r = exchange(t, "tcp", tcp, x.query())
+				r = exchange(t, "tcp", tcp[0], x.query())
 			}
 			x.judge(t, r)
 			if asked := len(l.world.Seen()) - before; (asked == 0) != x.Silent {

@@ -5,6 +5,8 @@ import (
 	"io"
 	"net/netip"
 	"strconv"
+
+	"tacit/internal/server"
 )
 
 // A Lesson is one question to ask the tacit in front of the lab, and what comes of it. A test asks every one of them.
@@ -14,6 +16,7 @@ type Lesson struct {
 	Type    string
 	Class   string // empty: IN
 	Options string // of kdig and dig alike
+	Over    Transport
 
 	// What is promised.
 	Rcode   string
@@ -23,6 +26,48 @@ type Lesson struct {
 	Stream  bool     // the client has to come back over TCP
 	Silent  bool     // no name server is asked
 	Secure  bool     // the flag AD says that the answer was validated
+}
+
+// A Transport is how a lesson is asked; the zero value is plain DNS.
+type Transport uint8
+
+// Transports.
+const (
+	Plain Transport = iota
+	TLS
+	HTTPS
+	QUIC
+)
+
+// A Front is where the tacit in front of the lab listens.
+type Front struct {
+	Plain, TLS, HTTPS, QUIC netip.AddrPort
+	Pin                     string // of the key behind the encrypted ones, see certificate.Pin
+}
+
+// FrontOf is where a server listens that runs with the lab's configuration.
+func FrontOf(s *server.Server) *Front {
+	var f Front
+	for _, e := range s.Endpoints() {
+		switch e.Transport {
+		case "udp":
+			f.Plain = e.Addr
+		case "tls":
+			f.TLS = e.Addr
+		case "https":
+			f.HTTPS = e.Addr
+		case "quic":
+			f.QUIC = e.Addr
+		}
+	}
+	for _, c := range s.Certificates() {
+		f.Pin = c.Pin
+	}
+	return &f
+}
+
+func (f *Front) at(t Transport) netip.AddrPort {
+	return [...]netip.AddrPort{Plain: f.Plain, TLS: f.TLS, HTTPS: f.HTTPS, QUIC: f.QUIC}[t]
 }
 
 var lessons = []Lesson{
@@ -121,6 +166,17 @@ var lessons = []Lesson{
 		Shows: "A slow server; ask twice to see what remembering is good for.",
 		Name:  "www.slow.example", Type: "A", Rcode: "NOERROR", Answer: []string{"A 203.0.113.9"},
 	},
+	again("The first name again, over TLS, from the same memory. kdig asks nobody whose key has another hash than this pin.", TLS),
+	again("Over HTTPS. The answer is padded to 468 octets, as all that are encrypted, so that its length says nothing.", HTTPS),
+	again("And over QUIC.", QUIC),
+}
+
+// again is the first lesson over another transport.
+func again(shows string, over Transport) Lesson {
+	return Lesson{
+		Shows: shows, Over: over,
+		Name: "www.example.com", Type: "A", Rcode: "NOERROR", Answer: []string{"A 192.0.2.80"}, Silent: true,
+	}
 }
 
 func broken(shows, name string, code uint16) Lesson {
@@ -130,9 +186,24 @@ func broken(shows, name string, code uint16) Lesson {
 // Lessons returns what the lab has to show, in an order in which it works.
 func (l *Lab) Lessons() []Lesson { return lessons }
 
-// Command is the lesson as a line for a shell; tool is kdig or dig.
-func (x *Lesson) Command(tool string, at netip.AddrPort) string {
-	line := tool + " @" + at.Addr().String() + " -p " + strconv.Itoa(int(at.Port())) + " " + x.Name
+// Command is the lesson as a line for a shell; tool is kdig or dig. Only kdig knows pins, and +tls-pin turns it to DNS over TLS,
+// so that another transport has to come after it.
+func (x *Lesson) Command(tool string, f *Front) string {
+	if x.Over != Plain {
+		tool = "kdig"
+	}
+	at := f.at(x.Over)
+	line := tool + " @" + at.Addr().String() + " -p " + strconv.Itoa(int(at.Port()))
+	switch x.Over {
+	case TLS:
+		line += " +tls-pin=" + f.Pin
+	case HTTPS:
+		line += " +tls-pin=" + f.Pin + " +https"
+	case QUIC:
+		line += " +tls-pin=" + f.Pin + " +quic"
+	case Plain:
+	}
+	line += " " + x.Name
 	if x.Class != "" {
 		line += " " + x.Class
 	}
@@ -143,14 +214,13 @@ func (x *Lesson) Command(tool string, at netip.AddrPort) string {
 	return line
 }
 
-// WriteGuide writes the lines to copy and what they show. Program is how this program was called, and at is where
-// tacit listens.
-func (l *Lab) WriteGuide(w io.Writer, at netip.AddrPort, tool, program string) error {
+// WriteGuide writes the lines to copy and what they show. Program is how this program was called.
+func (l *Lab) WriteGuide(w io.Writer, f *Front, tool, program string) error {
 	_, err := fmt.Fprintf(w, "tacit listens on %v, in front of a small internet: root, three TLDs and two dozen zones, all in this process.\n"+
-		"Try these in another terminal, in this order; dig takes the same arguments as kdig. Ctrl-C ends the lab.\n", at)
+		"Try these in another terminal, in this order; dig takes the same arguments as kdig. Ctrl-C ends the lab.\n", f.Plain)
 	for _, x := range lessons {
 		if err == nil {
-			_, err = fmt.Fprintf(w, "\n# %s\n%s\n", x.Shows, x.Command(tool, at))
+			_, err = fmt.Fprintf(w, "\n# %s\n%s\n", x.Shows, x.Command(tool, f))
 		}
 	}
 	if err == nil {
