@@ -1,9 +1,14 @@
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
+	"fmt"
 	"io"
+	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,11 +23,20 @@ type shown struct {
 	output  []string
 }
 
+// repository is where the tests began; one of them goes elsewhere.
+var repository = func() string {
+	path, err := filepath.Abs("../..")
+	if err != nil {
+		panic(err)
+	}
+	return path
+}()
+
 var consoleBlock = regexp.MustCompile("(?ms)^```console\n(.*?)^```$")
 
 func readme(t *testing.T) []shown {
 	t.Helper()
-	text, err := os.ReadFile("../../README.md")
+	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,4 +169,65 @@ func TestReadmeShowsServe(t *testing.T) {
 	if want := strings.Join(find(t, "go run ./cmd/tacit serve").output, "\n") + "\n"; got != want {
 		t.Errorf("README shows\n%s\nand it is\n%s", want, got)
 	}
+}
+
+// What README shows of the encrypted transports works as it stands there, but for the ports: a certificate, a file beside it, a
+// server, and a client that trusts the new authority.
+func TestReadmeShowsTheEncrypted(t *testing.T) {
+	t.Chdir(t.TempDir())
+	call(t, exitGood, strings.Fields(find(t, "go run ./cmd/tacit dev-cert").command)[3:]...)
+	serve := strings.Fields(find(t, "go run ./cmd/tacit serve --config").command)[3:]
+	plain, dot, doh := freePort(t), freePort(t), freePort(t)
+	text := strings.NewReplacer("127.0.0.1:8853", dot.String(), "127.0.0.1:8443", doh.String()).Replace(encryptedExample(t))
+	text = strings.Replace(text, "[listen]\n", fmt.Sprintf("[listen]\nudp = ['%[1]v']\ntcp = ['%[1]v']\n", plain), 1)
+	if err := os.WriteFile(serve[2], []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	launch(t, serve...).wait(t, "Ctrl-C")
+	ask := strings.Fields(find(t, "curl ").command)
+	expect(t, get(t, ask[3], strings.NewReplacer("'", "", "8443", fmt.Sprint(doh.Port()), "example.com", "localhost").Replace(ask[4])),
+		`"type":28,"TTL":`, `"data":"::1"`)
+}
+
+// encryptedExample is the first file of README that has a certificate.
+func encryptedExample(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, block := range regexp.MustCompile("(?ms)^```toml\n(.*?)^```$").FindAllStringSubmatch(string(text), -1) {
+		if strings.Contains(block[1], "cert_file") {
+			return block[1]
+		}
+	}
+	t.Fatal("no such file in README")
+	return ""
+}
+
+// get asks over HTTPS and trusts one authority.
+func get(t *testing.T, authority, url string) string {
+	t.Helper()
+	pem, err := os.ReadFile(authority)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(pem)
+	transport := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}}
+	defer transport.CloseIdleConnections()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	response, err := transport.RoundTrip(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(response.Body, 1<<16))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
 }
