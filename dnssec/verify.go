@@ -1,8 +1,8 @@
 package dnssec
 
 import (
-	"iter"
 	"errors"
+	"iter"
 	"math"
 	"time"
 

@@ -5,5 +5,5 @@
 // The life of a question: Resolve asks the sources in order; recurse follows aliases from name to name; iterate walks
 // the zone cuts down to one name; ask tries the servers of one cut; scrub and classify judge a reply.
 //
-// Limitations: forwarders and stubs are asked over plain DNS.
+// Limitations: stubs and the servers that iteration finds are asked over plain DNS; only forwarders can be asked encrypted.
 package resolver

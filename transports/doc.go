@@ -1,7 +1,9 @@
-// Package transports is the clients' side: it receives queries over UDP and TCP, decides who is served, finishes
-// answers for the client that asked, and bounds what clients can hold. What the answer is, a Responder says; the
-// client's address ends here and is never logged, counted or passed on but to the Admitter.
+// Package transports is the clients' side: it receives queries over UDP, TCP, TLS, HTTPS (versions 1.1, 2 and 3) and QUIC,
+// decides who is served, finishes answers for the client that asked, and bounds what clients can hold. What the answer is, a
+// Responder says; the client's address ends here and is never logged, counted or passed on but to the Admitter. Which
+// certificate is shown, others say.
 //
-// Limitations: no DNS-over-TLS, -HTTPS or -QUIC and no DNS cookies yet. An IPv6 listen address serves IPv6 only.
-// Outside Linux a wildcard address may answer from another address than the one that was asked.
+// Limitations: no DNS cookies yet, and no encrypted client hello. A PROXY header is not read over QUIC and HTTP/3, and a reverse
+// proxy is answered over HTTP/1.1 only. The JSON form knows no parameters but name, type, do and cd. An IPv6 listen address
+// serves IPv6 only. Outside Linux a wildcard address may answer from another address than the one that was asked.
 package transports
