@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,19 +32,43 @@ type http2Conn struct {
 	// Guarded by mu: jobs deliver their answers while the connection reads on.
 	mu         sync.Mutex
 	streams    map[uint32]*http2Stream
+	gone       goneStreams
 	last       uint32 // the highest stream that the client has opened
 	out        []byte
 	window     int64 // octets of DATA that the client takes, in all
 	initial    int64 // and on a new stream
 	blocked    int   // octets of answers that wait for the client's windows
-	unreturned uint32
-	leaving    bool // GOAWAY is sent
+	room       int64 // octets of DATA that the client may send, in all
+	unreturned int64 // of them, those that were taken and whose room it has not been given back
+	shrunk     bool  // the client has taken its table of headers back: the next block says so
 	jobs       sync.WaitGroup
 
 	resets, idleFrames flood
 	began              time.Time
 	requests           int
+	bodies             int // streams whose body is to come
 }
+
+// GoneStreams are the last streams that the server has ended before the client had: what is on its way on them is nobody's
+// fault (RFC 9113 section 5.1, closed).
+type goneStreams struct {
+	ids  [2 * http2Streams]uint32
+	next int
+}
+
+func (g *goneStreams) add(id uint32) {
+	g.ids[g.next] = id
+	g.next = (g.next + 1) % len(g.ids)
+}
+
+// remove takes a stream out that the client has ended, too: from there on nothing is on its way.
+func (g *goneStreams) remove(id uint32) {
+	if i := slices.Index(g.ids[:], id); i >= 0 {
+		g.ids[i] = 0
+	}
+}
+
+func (g *goneStreams) has(id uint32) bool { return slices.Contains(g.ids[:], id) }
 
 // Limits of HTTP/2.
 const (
@@ -53,12 +78,15 @@ const (
 	http2ConnWindow   = 256 << 10
 	http2MaxBlocked   = 256 << 10
 	http2MaxWindow    = 1<<31 - 1
+	defaultTableSize  = 4096 // RFC 9113 section 6.5.2
 
 	// How many frames of a kind a client may send within floodWithin.
 	floodWithin   = 10 * time.Second
 	maxResets     = 200  // CVE-2023-44487
-	maxIdleFrames = 1000 // SETTINGS, PING, PRIORITY, empty DATA and what is unknown; each request pays for one
-	maxSettings   = 32   // in one frame: each may touch all streams
+	maxIdleFrames = 1000 // SETTINGS, PING, PRIORITY, empty DATA, small WINDOW_UPDATE and what is unknown
+	paidFor       = 4    // of which a request pays for so many
+	smallUpdate   = 1 << 10
+	maxSettings   = 32 // in one frame: each may touch all streams
 )
 
 // A flood counts what comes too often.
@@ -76,19 +104,19 @@ func (f *flood) rises(now time.Time, most int) bool {
 	return f.count > most
 }
 
-// sinks takes one off.
-func (f *flood) sinks() { f.count = max(f.count-1, 0) }
+// sinks takes some off.
+func (f *flood) sinks(by int) { f.count = max(f.count-by, 0) }
 
 func newHTTP2Conn(d *doh, conns *connections, c *connection, conn net.Conn) *http2Conn {
 	h := &http2Conn{
 		connection: c, doh: d, conns: conns, conn: conn, began: time.Now(),
-		streams: map[uint32]*http2Stream{}, window: 65535, initial: 65535, // RFC 9113 section 6.9.2
+		streams: map[uint32]*http2Stream{}, window: 65535, initial: 65535, room: http2ConnWindow, // RFC 9113 section 6.9.2
 	}
 	h.reader = bufio.NewReaderSize(http2Source{h}, streamBuffer)
 	h.framer = http2.NewFramer(h, h.reader)
 	h.framer.SetMaxReadFrameSize(http2FrameSize)
 	h.framer.SetReuseFrames()
-	h.headers = hpack.NewDecoder(4096, h.request.take)
+	h.headers = hpack.NewDecoder(defaultTableSize, h.request.take)
 	h.headers.SetMaxStringLength(maxHeader)
 	return h
 }
@@ -97,19 +125,20 @@ func newHTTP2Conn(d *doh, conns *connections, c *connection, conn net.Conn) *htt
 func (h *http2Conn) serve() {
 	defer h.forget()
 	err := h.converse()
-	h.mu.Lock()
 	code, tell := goAwayCode(err)
 	if tell {
-		h.goAway(code)
-		_ = h.flush()
+		_ = h.locked(func() error {
+			_ = h.framer.WriteGoAway(h.last, code, nil)
+			return h.flush()
+		})
 	}
-	h.mu.Unlock()
-	if code != http2.ErrCodeNo {
-		h.stop() // who does not behave has no answers to wait for
+	if !tell || code != http2.ErrCodeNo {
+		h.stop() // who is gone, or does not behave, has no answers to wait for
 	}
 	h.jobs.Wait()
 }
 
+// forget clears what was sent and received.
 func (h *http2Conn) forget() {
 	h.visit.end()
 	clear(h.out)
@@ -121,9 +150,9 @@ func goAwayCode(err error) (code http2.ErrCode, tell bool) {
 		return http2.ErrCode(e), true
 	}
 	switch {
-	case errors.Is(err, http2.ErrFrameTooLarge):
+	case errors.Is(err, http2.ErrFrameTooLarge), errors.Is(err, io.ErrUnexpectedEOF): // or shorter than its fields
 		return http2.ErrCodeFrameSize, true
-	case errors.Is(err, errStopping), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.EOF):
+	case errors.Is(err, errStopping), errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.EOF), errors.Is(err, errNotServed):
 		return http2.ErrCodeNo, true
 	}
 	return http2.ErrCodeNo, false
@@ -229,8 +258,8 @@ func (h *http2Conn) idled() error {
 	return nil
 }
 
-// configure takes the client's settings (RFC 9113 section 6.5.2) and confirms them. Its table for headers is not used, and
-// frames are as short as anybody must take them.
+// configure takes the client's settings (RFC 9113 section 6.5.2) and confirms them. Frames are as short as anybody must take
+// them; the client's table of headers is not used, but a smaller one has to be confirmed in the next block (RFC 7541 section 4.2).
 func (h *http2Conn) configure(f *http2.SettingsFrame) error {
 	if f.IsAck() {
 		return h.idled()
@@ -242,10 +271,14 @@ func (h *http2Conn) configure(f *http2.SettingsFrame) error {
 		if err := s.Valid(); err != nil {
 			return err
 		}
-		if s.ID != http2.SettingInitialWindowSize {
-			return nil
+		switch s.ID {
+		case http2.SettingHeaderTableSize:
+			h.shrunk = h.shrunk || s.Val < defaultTableSize
+		case http2.SettingInitialWindowSize:
+			return h.shiftWindows(int64(s.Val) - h.initial)
+		default:
 		}
-		return h.shiftWindows(int64(s.Val) - h.initial)
+		return nil
 	}); err != nil {
 		return err
 	}
@@ -271,28 +304,41 @@ func (h *http2Conn) shiftWindows(by int64) error {
 
 // widen opens a window of the client's further (RFC 9113 section 6.9).
 func (h *http2Conn) widen(f *http2.WindowUpdateFrame) error {
+	if f.Increment < smallUpdate {
+		if err := h.idled(); err != nil {
+			return err
+		}
+	}
 	if f.StreamID == 0 {
 		if h.window += int64(f.Increment); h.window > http2MaxWindow {
 			return http2.ConnectionError(http2.ErrCodeFlowControl)
 		}
-		for id, s := range h.streams {
-			if err := h.pump(id, s); err != nil {
-				return err
-			}
-		}
-		return nil
+		return h.pumpAll()
 	}
 	s := h.streams[f.StreamID]
 	switch {
 	case s == nil && f.StreamID > h.last:
 		return http2.ConnectionError(http2.ErrCodeProtocol)
 	case s == nil: // it has ended
-		return h.idled()
+		return nil
 	}
 	if s.window += int64(f.Increment); s.window > http2MaxWindow {
 		return h.reset(f.StreamID, http2.ErrCodeFlowControl)
 	}
 	return h.pump(f.StreamID, s)
+}
+
+// pumpAll goes on with all answers that wait.
+func (h *http2Conn) pumpAll() error {
+	for id, s := range h.streams {
+		if h.window <= 0 {
+			break
+		}
+		if err := h.pump(id, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // cancel ends a stream that the client does not want any more. Its resolution goes on for others; its turn is given back
@@ -307,6 +353,7 @@ func (h *http2Conn) cancel(f *http2.RSTStreamFrame) error {
 	if s := h.streams[f.StreamID]; s != nil {
 		h.end(f.StreamID, s)
 	}
+	h.gone.remove(f.StreamID)
 	return nil
 }
 
@@ -318,18 +365,16 @@ func (h *http2Conn) reset(id uint32, code http2.ErrCode) error {
 	if h.resets.rises(time.Now(), maxResets) { // those that the client makes us send count like its own
 		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 	}
+	return h.dismiss(id, code)
+}
+
+// dismiss ends a stream before its time, and forgives what is on its way on it.
+func (h *http2Conn) dismiss(id uint32, code http2.ErrCode) error {
 	if s := h.streams[id]; s != nil {
 		h.end(id, s)
 	}
+	h.gone.add(id)
 	return h.framer.WriteRSTStream(id, code)
-}
-
-// goAway says that no more streams are taken.
-func (h *http2Conn) goAway(code http2.ErrCode) {
-	if !h.leaving {
-		h.leaving = true
-		_ = h.framer.WriteGoAway(h.last, code, nil)
-	}
 }
 
 // Write appends frames to what is written before the connection waits; it is the framer's writer.
@@ -365,11 +410,16 @@ func (h *http2Conn) flush() error {
 type http2Source struct{ *http2Conn }
 
 func (s http2Source) Read(b []byte) (int, error) {
+	clear(b) // nothing of the last request stays while the connection waits for the next
 	if err := s.locked(s.flush); err != nil {
 		return 0, err
 	}
 	for {
-		_ = s.conn.SetReadDeadline(s.deadline(time.Now()))
+		limit := s.deadline(time.Now())
+		if !limit.After(time.Now()) {
+			return 0, os.ErrDeadlineExceeded
+		}
+		_ = s.conn.SetReadDeadline(limit)
 		if s.doh.front.isStopping() { // looked at after the deadline is set, as in stream.fill
 			return 0, errStopping
 		}
@@ -379,7 +429,7 @@ func (s http2Source) Read(b []byte) (int, error) {
 			return n, nil
 		case s.doh.front.isStopping():
 			return 0, errStopping
-		case !errors.Is(err, os.ErrDeadlineExceeded) || !s.deadline(time.Now()).After(time.Now()):
+		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return 0, err
 		}
 	}
@@ -390,13 +440,22 @@ func (s http2Source) Read(b []byte) (int, error) {
 func (h *http2Conn) deadline(now time.Time) time.Time {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	limit := time.Unix(0, h.active.Load()).Add(h.conns.idle(h.transport))
 	switch {
 	case h.requests == 0:
-		return h.began.Add(firstMessageWithin)
+		limit = h.began.Add(firstMessageWithin)
 	case h.pending.Load() > 0:
-		return now.Add(h.conns.idle(h.transport))
-	case len(h.streams) > 0: // a body, or room for an answer
-		return time.Unix(0, h.active.Load()).Add(bodyWithin)
+		limit = now.Add(h.conns.idle(h.transport))
+	case h.blocked > 0: // the client gives no room
+		limit = time.Unix(0, h.active.Load()).Add(writeWithin)
 	}
-	return time.Unix(0, h.active.Load()).Add(h.conns.idle(h.transport))
+	if h.bodies == 0 {
+		return limit
+	}
+	for _, s := range h.streams {
+		if by := s.began.Add(bodyWithin); s.post && by.Before(limit) {
+			limit = by
+		}
+	}
+	return limit
 }

@@ -5,7 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
+	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
@@ -14,6 +16,8 @@ import (
 
 // An http2Stream is a request and its answer (RFC 9113 section 8.1).
 type http2Stream struct {
+	began    time.Time
+	taken    int64 // octets of flow control that its body holds
 	window   int64 // octets of DATA that the client takes
 	post     bool  // its body is to come
 	length   int64 // of the body, as told; negative: not told
@@ -53,6 +57,7 @@ func (h *http2Conn) beginHeaders(f *http2.HeadersFrame) error {
 	h.mu.Lock()
 	s := h.streams[f.StreamID]
 	fresh := f.StreamID > h.last
+	trailers := s != nil && s.post || s == nil && h.gone.has(f.StreamID)
 	switch {
 	case f.StreamID%2 == 0: // RFC 9113 section 5.1.1
 	case fresh:
@@ -62,7 +67,7 @@ func (h *http2Conn) beginHeaders(f *http2.HeadersFrame) error {
 	switch {
 	case f.StreamID%2 == 0:
 		return http2.ConnectionError(http2.ErrCodeProtocol)
-	case !fresh && s == nil, !fresh && !s.post:
+	case !fresh && !trailers:
 		return http2.ConnectionError(http2.ErrCodeStreamClosed) // section 5.1
 	}
 	h.request = http2Request{stream: f.StreamID, ended: f.StreamEnded(), trailers: !fresh, length: -1}
@@ -102,6 +107,7 @@ func (r *http2Request) take(f hpack.HeaderField) {
 		return
 	}
 	r.regular = true
+	r.malformed = r.malformed || !isFieldValue(f.Value)
 	switch f.Name {
 	case "content-type":
 		r.mediaType = f.Value
@@ -125,6 +131,7 @@ func (r *http2Request) takePseudo(f hpack.HeaderField) {
 		seen, r.method = seenMethod, f.Value
 	case ":scheme":
 		seen = seenScheme
+		r.malformed = r.malformed || f.Value != "https" && f.Value != "http"
 	case ":path":
 		seen, r.path = seenPath, f.Value
 	case ":authority":
@@ -146,14 +153,20 @@ func isFieldName(name string) bool {
 	return name != ""
 }
 
+// isFieldValue reports whether a value is one that any version of HTTP can carry (RFC 9113 section 8.2.1).
+func isFieldValue(value string) bool {
+	return httpguts.ValidHeaderFieldValue(value) && strings.Trim(value, " \t") == value
+}
+
 const required = seenMethod | seenScheme | seenPath
 
 // endHeaders begins the request whose headers are complete.
 func (h *http2Conn) endHeaders(r *http2Request) error {
+	defer func() { *r = http2Request{} }()
 	s := h.streams[r.stream]
 	if r.trailers {
 		if s == nil {
-			return nil // it has been reset meanwhile
+			return nil // of a stream that is gone
 		}
 		if !r.ended || r.malformed { // section 8.1
 			return h.reset(r.stream, http2.ErrCodeProtocol)
@@ -161,15 +174,14 @@ func (h *http2Conn) endHeaders(r *http2Request) error {
 		return h.endBody(r.stream, s)
 	}
 	switch {
-	case r.malformed || r.seen&required != required || r.path == "":
+	case r.malformed || r.seen&required != required || r.path == "" || r.ended && r.length > 0:
 		return h.reset(r.stream, http2.ErrCodeProtocol)
-	case len(h.streams) >= http2Streams || h.pending.Load() >= http2Streams || h.leaving:
+	case len(h.streams) >= http2Streams || h.pending.Load() >= http2Streams: // also of those that were cancelled
 		return h.reset(r.stream, http2.ErrCodeRefusedStream)
 	}
 	h.requests++
-	h.idleFrames.sinks()
-	s = &http2Stream{window: h.initial, length: r.length, post: !r.ended}
-	h.streams[r.stream] = s
+	h.idleFrames.sinks(paidFor)
+	s = h.openStream(r)
 	path, query, _ := strings.Cut(r.path, "?")
 	var q request
 	status := judgeRequest(path, r.method, r.mediaType, r.length)
@@ -190,7 +202,25 @@ func (h *http2Conn) endHeaders(r *http2Request) error {
 	return nil
 }
 
-// receiveData takes a part of a body, and gives the client back the room that it has used of the connection's window.
+func (h *http2Conn) openStream(r *http2Request) *http2Stream {
+	s := &http2Stream{began: time.Now(), window: h.initial, length: r.length, post: !r.ended}
+	h.streams[r.stream] = s
+	if s.post {
+		h.bodies++
+	}
+	return s
+}
+
+// bodyDone says that a body is there, or is not waited for any more.
+func (h *http2Conn) bodyDone(s *http2Stream) {
+	if s.post {
+		s.post = false
+		h.bodies--
+	}
+}
+
+// receiveData takes a part of a body. The client gets the room that it has used of the connection's window back when the body is
+// done with: that window bounds all bodies together.
 func (h *http2Conn) receiveData(f *http2.DataFrame) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -203,21 +233,22 @@ func (h *http2Conn) receiveData(f *http2.DataFrame) error {
 			return err
 		}
 	}
-	if err := h.giveBack(f.Length); err != nil {
-		return err
+	if h.room -= int64(f.Length); h.room < 0 {
+		return http2.ConnectionError(http2.ErrCodeFlowControl)
 	}
 	if s == nil || !s.post {
+		h.unreturned += int64(f.Length)
+		if s == nil && h.gone.has(f.StreamID) {
+			return h.giveBack()
+		}
 		return h.reset(f.StreamID, http2.ErrCodeStreamClosed)
 	}
 	h.touch()
-	if s.received += int64(len(f.Data())); s.received > maxMessage {
-		return h.refuse(f.StreamID, s, http.StatusRequestEntityTooLarge)
+	if s.taken += int64(f.Length); s.taken > http2StreamWindow {
+		return h.reset(f.StreamID, http2.ErrCodeFlowControl)
 	}
-	switch {
-	case s.form != nil: // a GET that is answered already, or soon: its body says nothing
-		s.post = !f.StreamEnded()
-		return nil
-	case s.status == 0:
+	s.received += int64(len(f.Data()))
+	if s.form == nil && s.status == 0 { // otherwise the answer is there, and the body says nothing
 		s.body = append(s.body, f.Data()...)
 	}
 	if f.StreamEnded() {
@@ -226,18 +257,19 @@ func (h *http2Conn) receiveData(f *http2.DataFrame) error {
 	return nil
 }
 
-// giveBack widens the connection's window again when half of it is used. A stream's own is wide enough for a whole message.
-func (h *http2Conn) giveBack(octets uint32) error {
-	if h.unreturned += octets; h.unreturned < http2ConnWindow/2 {
+// giveBack widens the connection's window again when an eighth of it is free. A stream's own is wide enough for a whole message.
+func (h *http2Conn) giveBack() error {
+	if h.unreturned < http2ConnWindow/8 {
 		return nil
 	}
-	octets, h.unreturned = h.unreturned, 0
-	return h.framer.WriteWindowUpdate(0, octets)
+	octets := h.unreturned
+	h.room, h.unreturned = h.room+octets, 0
+	return h.framer.WriteWindowUpdate(0, uint32(octets))
 }
 
 // endBody asks what a complete body asks.
 func (h *http2Conn) endBody(id uint32, s *http2Stream) error {
-	s.post = false
+	h.bodyDone(s)
 	switch {
 	case s.length >= 0 && s.length != s.received: // RFC 9113 section 8.1.1
 		return h.reset(id, http2.ErrCodeProtocol)
@@ -263,7 +295,12 @@ func (h *http2Conn) ask(id uint32, s *http2Stream, q request) error {
 	switch o {
 	case dropped:
 		return h.refuse(id, s, http.StatusBadRequest)
-	case answered, turnedAway:
+	case turnedAway: // strangers shall not crowd out those who are served
+		if err := h.answer(id, s, answer); err != nil {
+			return err
+		}
+		return errNotServed
+	case answered:
 		h.touch()
 		return h.answer(id, s, answer)
 	case missed:
@@ -292,9 +329,8 @@ func (h *http2Conn) deliver(j *job, answer []byte) {
 		return
 	}
 	s.waits = false
-	if h.answer(j.stream, s, answer) == nil {
-		_ = h.flush() // the reader sees the end, too
-	}
+	_ = h.answer(j.stream, s, answer)
+	_ = h.flush() // the reader sees the end, too
 }
 
 // answer writes an answer in the form in which it is wanted.
@@ -315,7 +351,7 @@ func (h *http2Conn) answer(id uint32, s *http2Stream, answer []byte) error {
 	return h.send(id, s, body)
 }
 
-// refuse answers with a status and nothing else. A body that is still to come is not wanted (RFC 9113 section 8.1).
+// refuse answers with a status and nothing else.
 func (h *http2Conn) refuse(id uint32, s *http2Stream, status int) error {
 	h.writeHeaders(id, true, func(block []byte) []byte {
 		block = appendHeader(block, fieldStatus, strconv.Itoa(status))
@@ -327,54 +363,74 @@ func (h *http2Conn) refuse(id uint32, s *http2Stream, status int) error {
 	return h.finish(id, s)
 }
 
-// send writes as much of a body as the client takes now; the rest waits for its windows.
+// send writes as much of a body as the client takes now. The rest waits for its windows, unless too much does already.
 func (h *http2Conn) send(id uint32, s *http2Stream, body []byte) error {
-	for {
-		size := min(int64(len(body)), s.window, h.window, http2FrameSize)
+	sent, err := h.write(id, s, body)
+	rest := len(body) - sent
+	switch {
+	case err != nil:
+		return err
+	case rest == 0:
+		return h.finish(id, s)
+	case h.blocked+rest > http2MaxBlocked:
+		return h.dismiss(id, http2.ErrCodeEnhanceYourCalm)
+	}
+	s.blocked = slices.Clone(body[sent:])
+	h.blocked += rest
+	return nil
+}
+
+// write writes DATA as far as the client's windows go.
+func (h *http2Conn) write(id uint32, s *http2Stream, body []byte) (sent int, err error) {
+	for sent < len(body) {
+		size := int(min(int64(len(body)-sent), s.window, h.window, http2FrameSize))
 		if size <= 0 {
 			break
 		}
-		s.window -= size
-		h.window -= size
-		last := size == int64(len(body))
-		if err := h.framer.WriteData(id, last, body[:size]); err != nil {
-			return err
+		s.window -= int64(size)
+		h.window -= int64(size)
+		if err := h.framer.WriteData(id, sent+size == len(body), body[sent:sent+size]); err != nil {
+			return sent, err
 		}
-		if body = body[size:]; last {
-			return h.finish(id, s)
-		}
+		sent += size
 	}
-	if h.blocked += len(body); h.blocked > http2MaxBlocked {
-		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
-	}
-	s.blocked = slices.Clone(body)
-	return nil
+	return sent, nil
 }
 
-// pump goes on with an answer that waited for room.
+// pump goes on with an answer that waits for room.
 func (h *http2Conn) pump(id uint32, s *http2Stream) error {
-	body := s.blocked
-	if len(body) == 0 {
+	if len(s.blocked) == 0 {
 		return nil
 	}
-	h.blocked -= len(body)
-	s.blocked = nil
-	defer clear(body)
-	return h.send(id, s, body)
-}
-
-// finish ends a stream that is answered.
-func (h *http2Conn) finish(id uint32, s *http2Stream) error {
-	h.end(id, s)
-	if s.post {
-		return h.framer.WriteRSTStream(id, http2.ErrCodeNo)
+	sent, err := h.write(id, s, s.blocked)
+	if err != nil {
+		return err
+	}
+	clear(s.blocked[:sent])
+	s.blocked = s.blocked[sent:]
+	if h.blocked -= sent; sent > 0 {
+		h.touch()
+	}
+	if len(s.blocked) == 0 {
+		return h.finish(id, s)
 	}
 	return nil
+}
+
+// finish ends a stream that is answered. A body that is still to come is not wanted (RFC 9113 section 8.1).
+func (h *http2Conn) finish(id uint32, s *http2Stream) error {
+	if s.post {
+		return h.dismiss(id, http2.ErrCodeNo)
+	}
+	h.end(id, s)
+	return h.giveBack()
 }
 
 // end forgets a stream. That a job still looks for its answer counts until that is done.
 func (h *http2Conn) end(id uint32, s *http2Stream) {
+	h.bodyDone(s)
 	h.blocked -= len(s.blocked)
+	h.unreturned += s.taken
 	clear(s.blocked)
 	clear(s.body)
 	delete(h.streams, id)
@@ -388,13 +444,18 @@ func (h *http2Conn) writeHeaders(id uint32, last bool, fill func(block []byte) [
 		flags |= http2.FlagHeadersEndStream
 	}
 	start := len(h.out)
-	h.out = fill(append(h.out, 0, 0, 0, byte(http2.FrameHeaders), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id)))
+	h.out = append(h.out, 0, 0, 0, byte(http2.FrameHeaders), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
+	if h.shrunk {
+		h.out, h.shrunk = append(h.out, tableOfNothing), false
+	}
+	h.out = fill(h.out)
 	size := len(h.out) - start - header
 	h.out[start], h.out[start+1], h.out[start+2] = byte(size>>16), byte(size>>8), byte(size)
 }
 
 // Entries of the static table (RFC 7541 appendix A): a whole header, and names.
 const (
+	tableOfNothing     = 0x20 // a size update (section 6.3)
 	status200          = 0x80 | 8
 	fieldStatus        = 8
 	fieldAllow         = 22

@@ -211,7 +211,7 @@ func TestHTTP2SharesTheConnectionsWindow(t *testing.T) {
 	})
 }
 
-// Who asks and takes nothing holds 256 KiB of answers and no more.
+// Who asks and takes nothing holds 256 KiB of answers and no more: the next ones are lost, and nothing else.
 func TestHTTP2BoundsWhatIsNotTaken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := dialHTTP2(t, script{recall: func(dst []byte, q *wire.Query) (wire.Answer, bool) {
@@ -220,8 +220,24 @@ func TestHTTP2BoundsWhatIsNotTaken(t *testing.T) {
 		for i := range 100 {
 			c.open(t, uint32(1+2*i), get("a.example."))
 		}
-		if code := c.goAway(t); code != http2.ErrCodeEnhanceYourCalm {
-			t.Error(code)
+		answered := 0
+		for {
+			f, err := c.ReadFrame()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r, ok := f.(*http2.RSTStreamFrame); ok {
+				if r.ErrCode != http2.ErrCodeEnhanceYourCalm {
+					t.Error(r)
+				}
+				break
+			}
+			if _, ok := f.(*http2.HeadersFrame); ok {
+				answered++
+			}
+		}
+		if octets := answered * len(records(wire.Question{Name: wire.MustName("a.example."), Type: wire.TypeA, Class: wire.ClassIN}, 100)); octets < http2MaxBlocked/2 {
+			t.Errorf("only %d octets are held", octets)
 		}
 	})
 }
