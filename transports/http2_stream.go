@@ -80,6 +80,7 @@ func (h *http2Conn) beginHeaders(f *http2.HeadersFrame) error {
 // continueHeaders reads a part of a header block. A block that is too long ends the connection: without reading it, no later
 // one could be understood.
 func (h *http2Conn) continueHeaders(fragment []byte, last bool) error {
+	defer clear(fragment) // it lies in the framer's buffer, which waits for the next frame
 	r := &h.request
 	if r.size += len(fragment); r.size > maxHeader {
 		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
@@ -222,6 +223,7 @@ func (h *http2Conn) bodyDone(s *http2Stream) {
 // receiveData takes a part of a body. The client gets the room that it has used of the connection's window back when the body is
 // done with: that window bounds all bodies together.
 func (h *http2Conn) receiveData(f *http2.DataFrame) error {
+	defer clear(f.Data()) // as in continueHeaders
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.streams[f.StreamID]
@@ -389,10 +391,13 @@ func (h *http2Conn) write(id uint32, s *http2Stream, body []byte) (sent int, err
 		}
 		s.window -= int64(size)
 		h.window -= int64(size)
-		if err := h.framer.WriteData(id, sent+size == len(body), body[sent:sent+size]); err != nil {
+		h.writeData(id, sent+size == len(body), body[sent:sent+size])
+		if sent += size; len(h.out) > flushAbove {
+			err = h.flush()
+		}
+		if err != nil {
 			return sent, err
 		}
-		sent += size
 	}
 	return sent, nil
 }
@@ -438,19 +443,34 @@ func (h *http2Conn) end(id uint32, s *http2Stream) {
 
 // writeHeaders writes a HEADERS frame. Its block is appended to what is sent, behind the frame's header, without a detour.
 func (h *http2Conn) writeHeaders(id uint32, last bool, fill func(block []byte) []byte) {
-	const header = 9 // RFC 9113 section 4.1
 	flags := http2.FlagHeadersEndHeaders
 	if last {
 		flags |= http2.FlagHeadersEndStream
 	}
 	start := len(h.out)
-	h.out = append(h.out, 0, 0, 0, byte(http2.FrameHeaders), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
+	h.out = appendFrameHeader(h.out, 0, http2.FrameHeaders, flags, id)
 	if h.shrunk {
 		h.out, h.shrunk = append(h.out, tableOfNothing), false
 	}
 	h.out = fill(h.out)
-	size := len(h.out) - start - header
+	size := len(h.out) - start - frameHeaderLength
 	h.out[start], h.out[start+1], h.out[start+2] = byte(size>>16), byte(size>>8), byte(size)
+}
+
+// writeData writes a DATA frame, in the same way: the framer would keep a copy.
+func (h *http2Conn) writeData(id uint32, last bool, data []byte) {
+	var flags http2.Flags
+	if last {
+		flags = http2.FlagDataEndStream
+	}
+	h.out = append(appendFrameHeader(h.out, len(data), http2.FrameData, flags, id), data...)
+}
+
+const frameHeaderLength = 9
+
+// appendFrameHeader appends the header of a frame (RFC 9113 section 4.1).
+func appendFrameHeader(dst []byte, size int, kind http2.FrameType, flags http2.Flags, id uint32) []byte {
+	return append(dst, byte(size>>16), byte(size>>8), byte(size), byte(kind), byte(flags), byte(id>>24), byte(id>>16), byte(id>>8), byte(id))
 }
 
 // Entries of the static table (RFC 7541 appendix A): a whole header, and names.
