@@ -278,14 +278,6 @@ func (s *Store) ChallengeHandler() http.Handler {
 	return s.authority.challenges
 }
 
-// ChallengeProtocols are those that a server of TLS adds to its own: ChallengeProtocol, or without ACME, none.
-func (s *Store) ChallengeProtocols() []string {
-	if s.authority == nil {
-		return nil
-	}
-	return []string{ChallengeProtocol}
-}
-
 // A gate lets requests to the authority out for as long as the Store is followed: the library's timers do not end.
 type gate struct {
 	next  http.RoundTripper

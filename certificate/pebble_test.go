@@ -157,7 +157,7 @@ func serveHandshakes(l net.Listener, s *Store, protocols ...string) {
 		go func() {
 			defer c.Close()
 			_ = c.SetDeadline(time.Now().Add(5 * time.Second))
-			_ = tls.Server(c, &tls.Config{GetCertificate: s.Certificate, NextProtos: append(protocols, s.ChallengeProtocols()...)}).Handshake()
+			_ = tls.Server(c, &tls.Config{GetCertificate: s.Certificate, NextProtos: append(protocols, ChallengeProtocol)}).Handshake()
 		}()
 	}
 }

@@ -82,7 +82,7 @@ var options = []option{
 	{
 		table: "listen", key: "http", kind: listKind, form: formPlain, standard: `[]`,
 		about: "Where DNS over HTTPS is served in clear, to a reverse proxy that has the certificate: addresses and ports, or absolute paths of Unix " +
-			"sockets. The client is the last address in X-Forwarded-For; a request without one is told 403.",
+			"sockets. A socket is made for tacit's own user and group. The client is the last address in X-Forwarded-For; a request without one is told 403.",
 		set: func(k *checker, v value) { k.config.Listen.HTTP = all(k, v, parsePlain) },
 	},
 	{

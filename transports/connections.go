@@ -17,6 +17,8 @@ type connection struct {
 	active    atomic.Int64 // when a message or an answer was last complete, in nanoseconds
 	pending   atomic.Int32 // queries in progress
 	greeting  bool         // its handshake is in progress; under the table's lock
+	many      bool         // it is a proxy's, who speaks for many clients
+	bodies    atomic.Int64 // octets of queries that are not complete
 
 	ctx  context.Context // ends with the connection
 	stop context.CancelFunc
@@ -42,6 +44,13 @@ func (c *connection) setClient(addr netip.Addr) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.addr = addr
+}
+
+// network is what counts as one client: an IPv4 address, or an IPv6 /64, which is what a customer of a provider has at least
+// (RFC 6177 section 2).
+func network(addr netip.Addr) netip.Prefix {
+	prefix, _ := addr.WithZone("").Prefix(min(addr.BitLen(), 64)) // as many bits as the address has, or less
+	return prefix
 }
 
 // touch says that the connection is of use just now.
@@ -92,12 +101,13 @@ func (t *connections) add(c *connection) {
 func (t *connections) makeRoom(c *connection) {
 	of := t.perAddress[t.holder(c)]
 	limits := &t.front.limits
-	same := func(other *connection) bool { return other.addr == c.addr }
+	same := func(other *connection) bool { return network(other.addr) == network(c.addr) }
+	limited := c.addr.IsValid() && !c.many
 	greets := func(other *connection) bool { return other.greeting }
 	switch {
-	case c.greeting && c.addr.IsValid() && of.greetings >= limits.HandshakesPerAddress:
+	case c.greeting && limited && of.greetings >= limits.HandshakesPerAddress:
 		t.evict(t.idlest(func(other *connection) bool { return greets(other) && same(other) }))
-	case c.addr.IsValid() && of.open >= limits.ConnectionsPerAddress:
+	case limited && of.open >= limits.ConnectionsPerAddress:
 		t.evict(t.idlest(same))
 	}
 	switch {
@@ -139,7 +149,9 @@ func (t *connections) greeted(c *connection) {
 	}
 }
 
-func (t *connections) holder(c *connection) uint64 { return maphash.Comparable(t.seed, c.addr) }
+func (t *connections) holder(c *connection) uint64 {
+	return maphash.Comparable(t.seed, network(c.addr))
+}
 
 // count adds n connections such as c.
 func (t *connections) count(c *connection, n int) {
@@ -245,6 +257,19 @@ func (t *connections) busy(of Transport) bool {
 		}
 	}
 	return false
+}
+
+// reap cuts off connections of a transport whose library knows no such time-out: those that have been idle for too long.
+func (t *connections) reap(of Transport) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before := time.Now().Add(-t.idle(of)).UnixNano()
+	for c := range t.open {
+		if c.transport == of && c.pending.Load() == 0 && c.active.Load() < before {
+			c.stop()
+			c.cut()
+		}
+	}
 }
 
 func (t *connections) stopReading() {

@@ -207,10 +207,14 @@ func FuzzDoQ(f *testing.F) {
 	f.Add([]byte{0, 1, 0}, 1, 1, true)
 	f.Fuzz(func(t *testing.T, octets []byte, size, room int, together bool) {
 		const most = 1 << 10 // in place of 64 KiB
+		c := &connection{}
 		stream := &pieces{rest: octets, size: 1 + size&0xff, together: together}
-		got, err := readUpTo(stream, make([]byte, 0, room&0xfff), most)
+		got, err := readUpTo(stream, make([]byte, 0, room&0xfff), most, c)
+		if held := c.bodies.Load(); held != 0 {
+			t.Fatal("still counted: ", held)
+		}
 		if tooLong := len(octets) > most; tooLong {
-			if !errors.Is(err, errDoQ) || !bytes.HasPrefix(octets, got) {
+			if !errors.Is(err, errTooLong) || !bytes.HasPrefix(octets, got) {
 				t.Fatal("taken: ", len(got), err)
 			}
 			return

@@ -6,14 +6,17 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"tacit/internal/wire"
@@ -38,7 +41,7 @@ type doh struct {
 // a cache needs (RFC 8484 section 8).
 func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c := connectionOf(r.Context())
-	c.pending.Add(1)
+	busy := c.pending.Add(1)
 	defer func() {
 		c.touch()
 		c.pending.Add(-1)
@@ -52,14 +55,22 @@ func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusForbidden)
 		return
 	}
-	q, status := readRequest(w, r)
+	ctx := r.Context()
+	if d.transport == HTTP3 { // who cancels a request gets nothing for it: its place is taken until the resolution is over
+		ctx = c.ctx
+	}
+	if busy > maxQUICStreams {
+		fail(w, http.StatusTooManyRequests)
+		return
+	}
+	q, status := readRequest(w, r, c)
 	if status != http.StatusOK {
 		fail(w, status)
 		return
 	}
 	defer clear(q.message)
 	answer := func(msg []byte) { write(w, q.form, msg) }
-	if d.front.exchange(r.Context(), q.message, addr, link{transport: d.transport}, answer) == dropped {
+	if d.front.exchange(ctx, q.message, addr, link{transport: d.transport}, answer) == dropped {
 		fail(w, http.StatusBadRequest)
 	}
 }
@@ -112,8 +123,8 @@ const (
 )
 
 // readRequest reads the message of a request; status is not 200 when there is none to be answered.
-func readRequest(w http.ResponseWriter, r *http.Request) (q request, status int) {
-	status = judgeRequest(r.URL.Path, r.Method, r.Header.Get("Content-Type"), r.ContentLength)
+func readRequest(w http.ResponseWriter, r *http.Request, c *connection) (q request, status int) {
+	status = judgeRequest(r.URL.EscapedPath(), r.Method, r.Header.Get("Content-Type"), r.ContentLength)
 	switch {
 	case status != http.StatusOK:
 		return request{}, status
@@ -121,11 +132,47 @@ func readRequest(w http.ResponseWriter, r *http.Request) (q request, status int)
 		return readGET(r.URL.RawQuery)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
-	message, err := io.ReadAll(io.LimitReader(r.Body, maxMessage+1))
-	if err != nil {
+	message, err := readUpTo(r.Body, nil, maxMessage, c)
+	switch {
+	case errors.Is(err, errTooLong):
+		return request{}, http.StatusRequestEntityTooLarge
+	case errors.Is(err, errTooMuch):
+		return request{}, http.StatusTooManyRequests
+	case err != nil:
 		return request{}, http.StatusBadRequest
 	}
 	return readPOST(message)
+}
+
+// maxBodies bounds what has come of the incomplete queries of one connection, in octets.
+const maxBodies = 256 << 10
+
+var (
+	errTooLong = errors.New("longer than a message can be")
+	errTooMuch = errors.New("too much on one connection")
+)
+
+// readUpTo appends to dst until the end of r. While it waits, what has come counts for the connection.
+func readUpTo(r io.Reader, dst []byte, most int, c *connection) ([]byte, error) {
+	before := len(dst)
+	defer func() { c.bodies.Add(-int64(len(dst) - before)) }()
+	for {
+		if len(dst) == cap(dst) {
+			dst = append(dst, 0)[:len(dst)]
+		}
+		n, err := r.Read(dst[len(dst):cap(dst)])
+		dst = dst[:len(dst)+n]
+		switch held := c.bodies.Add(int64(n)); {
+		case len(dst) > most:
+			return dst, errTooLong
+		case errors.Is(err, io.EOF):
+			return dst, nil
+		case err != nil:
+			return dst, err
+		case held > maxBodies:
+			return dst, errTooMuch
+		}
+	}
 }
 
 // judgeRequest judges what stands above the body of a request; length is negative when it is not known.
@@ -334,15 +381,35 @@ var _ service = (*httpService)(nil)
 
 // openPlain listens where DoH is spoken in clear.
 func openPlain(ctx context.Context, addr string) (net.Listener, error) {
-	var config net.ListenConfig
 	if strings.HasPrefix(addr, "/") {
-		return config.Listen(ctx, "unix", addr)
+		return openUnix(ctx, addr)
 	}
 	ap, err := netip.ParseAddrPort(addr)
 	if err != nil {
 		return nil, errListen
 	}
 	return openTCP(ctx, ap)
+}
+
+// openUnix listens on a Unix socket for our own user and group. One that was left behind is replaced, if nobody answers on it.
+func openUnix(ctx context.Context, path string) (net.Listener, error) {
+	dialer := net.Dialer{Timeout: time.Second}
+	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {
+		_ = conn.Close()
+		return nil, syscall.EADDRINUSE
+	}
+	if file, err := os.Lstat(path); err == nil && file.Mode().Type() == fs.ModeSocket {
+		_ = os.Remove(path)
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Chmod(path, 0o660); err != nil { //nolint:gosec // the proxy is another user, of our group
+		return nil, errors.Join(err, listener.Close())
+	}
+	return listener, nil
 }
 
 // altSvc says where HTTP/3 is, for a day (RFC 7838 section 3).

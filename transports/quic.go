@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
-	"io"
 	"net"
 	"net/netip"
 	"sync"
@@ -43,7 +42,9 @@ const (
 	quicConnWindow   = 256 << 10
 	quicReadWithin   = 2 * time.Second
 	doqLinger        = 50 * time.Millisecond
-	http3UniStreams  = 3 // control, and two of QPACK (RFC 9114 section 6.2)
+	reapEvery        = time.Second
+	maxCancelled     = 200 // queries within floodWithin whose clients do not wait for the answer
+	http3UniStreams  = 3   // control, and two of QPACK (RFC 9114 section 6.2)
 )
 
 // quicListener serves DoQ and HTTP/3, or one of the two, on an open socket.
@@ -136,15 +137,14 @@ type proven struct {
 	held map[uint64]int
 }
 
-// add counts one more handshake, if there are less than most. Of an IPv6 address the /64 counts: it is one client's.
+// add counts one more handshake, if there are less than most.
 func (p *proven) add(addr netip.Addr, most int) (holder uint64, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.held == nil {
 		p.seed, p.held = maphash.MakeSeed(), map[uint64]int{}
 	}
-	network, _ := addr.WithZone("").Prefix(min(addr.BitLen(), 64)) // as many bits as the address has, or less
-	holder = maphash.Comparable(p.seed, network) | 1               // never 0
+	holder = maphash.Comparable(p.seed, network(addr)) | 1 // never 0
 	if p.held[holder] >= most {
 		return 0, false
 	}
@@ -196,6 +196,7 @@ func (l *quicListener) welcome(conn *quic.Conn) {
 	l.conns.add(c)
 	defer l.conns.remove(c)
 	defer c.stop()
+	defer context.AfterFunc(conn.Context(), c.stop)()
 	if t == HTTP3 {
 		_ = l.http.ServeQUICConn(conn) // how it ends is the client's business
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
@@ -210,11 +211,29 @@ func (l *quicListener) stopReading() {
 	l.cancel()
 }
 
+// reap ends connections that ask nothing any more, until no more are let in: a client that pings keeps the library from it.
+func (l *quicListener) reap() {
+	tick := time.NewTicker(reapEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			l.conns.reap(QUIC)
+			l.conns.reap(HTTP3)
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
 // drain lets HTTP/3 requests in progress have their answers until ctx is done, and ends their connections.
 func (l *quicListener) drain(ctx context.Context) {
 	if l.http == nil {
 		return
 	}
+	told, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { _ = l.http.Shutdown(told) }() // tells clients, takes no more requests, and waits for them: no longer than we do
 	l.conns.quiet(ctx, HTTP3)
 	_ = l.http.Close()
 }
@@ -244,17 +263,27 @@ type doq struct {
 	conn    *quic.Conn
 	answers sync.WaitGroup // of streams that are open
 	watch   sync.WaitGroup // refuseUnidirectional
+
+	leave     context.CancelFunc // takes no more streams
+	mu        sync.Mutex
+	cancelled flood
 }
 
 // serve answers until the client goes or ctx is done; then the streams that are open still get their answers.
 func (d *doq) serve(ctx context.Context) {
+	ctx, d.leave = context.WithCancel(ctx)
+	defer d.leave()
 	d.watch.Go(d.refuseUnidirectional)
 	for {
 		stream, err := d.conn.AcceptStream(ctx)
 		if err != nil {
 			break
 		}
-		d.pending.Add(1)
+		if d.pending.Add(1) > maxQUICStreams { // those that were cancelled count until their resolutions are over
+			d.pending.Add(-1)
+			d.refuse(stream, errTooMuch)
+			continue
+		}
 		d.answers.Go(func() { d.answer(stream) })
 	}
 	d.answers.Wait()
@@ -286,26 +315,33 @@ func (d *doq) answer(stream *quic.Stream) {
 	}()
 	frames := buffers.Get().(*[]byte)
 	defer releaseBuffer(frames)
-	msg, err := readQuery(stream, frames)
+	msg, err := d.readQuery(stream, frames)
 	if err != nil {
 		d.refuse(stream, err)
 		return
 	}
 	d.touch()
 	deliver := func(answer []byte) { d.deliver(stream, answer) }
-	if d.front.exchange(stream.Context(), msg, d.client(), link{transport: QUIC}, deliver) == dropped {
+	switch d.front.exchange(d.ctx, msg, d.client(), link{transport: QUIC}, deliver) {
+	case dropped:
 		d.refuse(stream, errDoQ)
+	case turnedAway: // strangers shall not crowd out those who are served
+		d.leave()
+	case answered, missed:
 	}
 }
 
 var errDoQ = errors.New("not one query in a stream")
 
 // readQuery reads the one message of a stream, up to the FIN that a client must send.
-func readQuery(stream *quic.Stream, buffer *[]byte) (msg []byte, err error) {
+func (d *doq) readQuery(stream *quic.Stream, buffer *[]byte) (msg []byte, err error) {
 	_ = stream.SetReadDeadline(time.Now().Add(quicReadWithin))
-	octets, err := readUpTo(stream, (*buffer)[:0], frameLength+maxMessage)
+	octets, err := readUpTo(stream, (*buffer)[:0], frameLength+maxMessage, d.connection)
 	*buffer = octets
-	if err != nil {
+	switch {
+	case errors.Is(err, errTooLong):
+		return nil, errDoQ
+	case err != nil:
 		return nil, err
 	}
 	msg, ok := unframe(octets)
@@ -313,25 +349,6 @@ func readQuery(stream *quic.Stream, buffer *[]byte) (msg []byte, err error) {
 		return nil, errDoQ
 	}
 	return msg, nil
-}
-
-// readUpTo appends to dst until the end of the stream.
-func readUpTo(r io.Reader, dst []byte, most int) ([]byte, error) {
-	for {
-		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
-		}
-		n, err := r.Read(dst[len(dst):cap(dst)])
-		dst = dst[:len(dst)+n]
-		switch {
-		case len(dst) > most:
-			return dst, errDoQ
-		case errors.Is(err, io.EOF):
-			return dst, nil
-		case err != nil:
-			return dst, err
-		}
-	}
 }
 
 // unframe takes the length off the only message of a stream.
@@ -364,9 +381,19 @@ func (d *doq) deliver(stream *quic.Stream, answer []byte) {
 	if _, err := stream.Write(*frame); err != nil {
 		d.front.drop(QUIC, SendFailed)
 		stream.CancelWrite(doqExcessiveLoad)
+		d.countCancelled()
 		return
 	}
 	_ = stream.Close()
+}
+
+// countCancelled ends the connection of a client that asks and does not want to know, over and over.
+func (d *doq) countCancelled() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.cancelled.rises(time.Now(), maxCancelled) {
+		d.cut()
+	}
 }
 
 // buffers are for one message each; they are cleared when they are given back.

@@ -247,7 +247,8 @@ func (s *Server) listenPlain(ctx context.Context, o *Options, addr string) error
 	if err != nil {
 		return listenError(HTTPS, netip.AddrPort{}, err)
 	}
-	s.tcpListener(listener, HTTPS).service = s.httpService(&doh{front: s.front, transport: HTTPS, plain: true, proxies: o.PlainProxies})
+	l := s.tcpListener(listener, HTTPS)
+	l.plain, l.service = true, s.httpService(&doh{front: s.front, transport: HTTPS, plain: true, proxies: o.PlainProxies})
 	return nil
 }
 
@@ -340,6 +341,7 @@ func (s *Server) start() {
 	}
 	for _, l := range s.quic {
 		s.loops.Go(l.accept)
+		s.loops.Go(l.reap)
 	}
 	for _, h := range s.http {
 		go h.run() // ends with its shutdown

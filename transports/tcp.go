@@ -19,6 +19,7 @@ type tcpListener struct {
 	transport Transport
 	tls       *tls.Config    // nil: in clear
 	proxies   []netip.Prefix // who say in a PROXY header whom they speak for
+	plain     bool           // whoever comes is a reverse proxy
 	service   service
 }
 
@@ -65,7 +66,7 @@ func (l *tcpListener) admit(conn net.Conn) *socket {
 		addr = netip.Addr{} // the proxy's: nobody's limit is counted against it
 	}
 	s.connection = newConnection(l.front, l.transport, addr)
-	s.greeting = l.tls != nil
+	s.greeting, s.many = l.tls != nil, l.plain
 	s.cut = func() { _ = conn.Close() }
 	s.halt = func() { _ = conn.SetReadDeadline(longAgo) }
 	l.conns.add(s.connection)
@@ -174,7 +175,8 @@ func (d streams) serve(s *socket, conn net.Conn) {
 
 // closeTLS closes a connection, with the alert of TLS where there is TLS.
 func closeTLS(s *socket, conn net.Conn) {
-	_ = conn.SetWriteDeadline(time.Now().Add(closeAlertWithin))
+	cut := time.AfterFunc(closeAlertWithin, s.cut) // crypto/tls would wait for 5 s until the alert is taken
+	defer cut.Stop()
 	_ = conn.Close()
 	_ = s.Close()
 }

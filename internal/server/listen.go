@@ -120,7 +120,24 @@ func (s *Server) open(ctx context.Context, c *config.Config) (map[endpoint]*tran
 // listensTheSame reports whether listeners that are open do what a new configuration wants of them.
 func listensTheSame(a, b *config.Config) bool {
 	return slices.Equal(a.Listen.Proxies, b.Listen.Proxies) && slices.Equal(a.Listen.HTTPProxies, b.Listen.HTTPProxies) &&
-		a.TLS.MinVersion == b.TLS.MinVersion && slices.Equal(challengeProtocols(a), challengeProtocols(b))
+		a.TLS.MinVersion == b.TLS.MinVersion && slices.Equal(challengeProtocols(a), challengeProtocols(b)) && !sharesAnew(a, b)
+}
+
+// sharesAnew reports whether a UDP port of QUIC is to serve something else than it does: while it is open it cannot be opened.
+func sharesAnew(a, b *config.Config) bool {
+	before := endpoints(a)
+	for _, e := range endpoints(b) {
+		if e.transport != transports.HTTP3 && e.transport != transports.QUIC {
+			continue
+		}
+		if slices.ContainsFunc(before, func(other endpoint) bool {
+			isQUIC := other.transport == transports.HTTP3 || other.transport == transports.QUIC
+			return isQUIC && other != e && other.addr == e.addr && e.addr.Port() != 0
+		}) {
+			return true
+		}
+	}
+	return false
 }
 
 // challengeProtocols are those by which an ACME authority may ask.

@@ -135,7 +135,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 
 var (
 	errStopped = errors.New("tacit is shutting down")
-	errRestart = errors.New("listen.proxies, listen.http_proxies, tls.min_version and whether there are tls.acme_names change with a restart only")
+	errRestart = errors.New("listen.proxies, listen.http_proxies, tls.min_version, whether there are tls.acme_names, and what shares a UDP port with listen.https change with a restart only")
 )
 
 // Shutdown stops listening, lets clients that wait have their answers for at most 5 s or until ctx is done, and ends
