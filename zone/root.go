@@ -64,7 +64,7 @@ type RootStats struct {
 	Refused    uint64    // by servers that allow no transfer
 	Rejected   uint64    // zones that were transferred and not believed
 	Failed     uint64    // visits to servers that brought nothing for other reasons
-	LastReason error     // why the last visit to a server that brought nothing did not; a constant
+	LastReason error     // why the last visit to a server that brought nothing did not
 }
 
 // Kept is a copy in use. It ends when its first signature does, and when no server has confirmed it for the time that its
@@ -89,11 +89,11 @@ const (
 	maxRejected = 3
 )
 
-var (
-	errRejected = errors.New("transferred zone is not believed")
-	errEnding   = errors.New("transferred zone has signatures that end soon")
-	errOlder    = errors.New("server has an older zone than the copy")
-	errNobody   = errors.New("no server to copy the root zone from")
+const (
+	errRejected transferError = "transferred zone is not believed"
+	errEnding   transferError = "transferred zone has signatures that end soon"
+	errOlder    transferError = "server has an older zone than the copy"
+	errNobody   transferError = "no server to copy the root zone from"
 )
 
 // NewRoot returns a Root that begins to fetch. Close it when it is no longer needed.

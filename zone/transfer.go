@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"encoding/binary"
-	"errors"
 	"io"
 	"net"
 	"time"
@@ -30,12 +29,20 @@ const (
 	idleTime    = 10 * time.Second
 )
 
+// A transferError is why nothing was transferred, in constant words, which the log may show.
+type transferError string
+
+func (e transferError) Error() string { return string(e) }
+
+// ConstantText marks the type for the log.
+func (transferError) ConstantText() {}
+
 // Why a transfer fails.
-var (
-	errNetwork = errors.New("connection fails or ends early")
-	errTooLong = errors.New("transfer is longer than any root zone")
-	errBegin   = errors.New("transfer does not begin with the SOA record of the root")
-	errEnd     = errors.New("transfer does not end with the SOA record that it began with")
+const (
+	errNetwork transferError = "connection fails or ends early"
+	errTooLong transferError = "transfer is longer than any root zone"
+	errBegin   transferError = "transfer does not begin with the SOA record of the root"
+	errEnd     transferError = "transfer does not end with the SOA record that it began with"
 )
 
 func newSession(conn net.Conn) *session {
