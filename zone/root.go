@@ -208,7 +208,7 @@ func (r *Root) pause(failures int) time.Duration {
 
 // round visits servers until one gives or confirms the copy. The error is the last one's.
 func (r *Root) round(ctx context.Context) error {
-	err := errNobody
+	var err error = errNobody
 	rejected := 0
 	for i := range r.options.Servers {
 		at := (r.next + i) % len(r.options.Servers)
