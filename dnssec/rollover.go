@@ -101,7 +101,7 @@ func (v *view) check(now time.Time, w *work.Budget, p *point, set *wire.RRset) e
 		}
 		for i := range v.sightings {
 			k, signed := v.sightings[i].signedBy(sig)
-			if k == nil || *signed || !p.anchors[i].state.isTrusted() || failures == maxFailures {
+			if k == nil || *signed || !p.anchors[i].state.isTrusted() || failures >= maxFailures {
 				continue
 			}
 			ok, err := spendOn(w, sig, set, k)
@@ -112,7 +112,7 @@ func (v *view) check(now time.Time, w *work.Budget, p *point, set *wire.RRset) e
 				*signed = true
 				v.time(now, sig)
 			default:
-				failures++
+				failures += int(k.price())
 			}
 		}
 	}
@@ -127,7 +127,7 @@ func spendOn(w *work.Budget, sig *Signature, set *wire.RRset, k *Key) (bool, err
 	if sig.Verify(set, k) == nil {
 		return true, nil
 	}
-	return false, w.Spend(work.FailedSignature, 1)
+	return false, w.Spend(work.FailedSignature, k.price())
 }
 
 // signedBy returns the key that sig says it was made with, if it is one of the two.
