@@ -282,11 +282,3 @@ func TestRdatas(t *testing.T) {
 		t.Error("nothing counts")
 	}
 }
-
-func TestRRsetSizeGrowsWithItsRecords(t *testing.T) {
-	small, large := set("www.test.", wire.TypeA, "abcd"), set("www.test.", wire.TypeA, "abcd", "efgh")
-	large.Sigs = large.Sigs.Add(make([]byte, 100))
-	if d := large.Size() - small.Size(); d != 6+102 {
-		t.Errorf("grows by %d", d)
-	}
-}

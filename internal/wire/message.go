@@ -45,9 +45,6 @@ type RRset struct {
 	Sigs Rdatas // RDATA of the RRSIG records
 }
 
-// Size returns about how many bytes the set takes in memory.
-func (s *RRset) Size() int { return 64 + s.Name.Len() + len(s.Data) + len(s.Sigs) }
-
 // Rdatas is the RDATA of several records, each behind its length in two octets: one allocation and no pointers,
 // however many records.
 type Rdatas []byte

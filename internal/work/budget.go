@@ -44,10 +44,6 @@ var DefaultLimits = Limits{
 	NSEC3Hash:       3000,
 }
 
-// SoftUpstreamQueries is how many upstream queries a resolution may have sent before it stops doing what it
-// could do without: no prefetch, no second name server looked up beside the first.
-const SoftUpstreamQueries = 128
-
 // A Budget is the ledger of one client question. It is safe for concurrent use.
 type Budget struct {
 	limits Limits
@@ -82,6 +78,3 @@ func (b *Budget) Spend(k Kind, n int32) error {
 
 // Spent returns how much of kind k has been spent.
 func (b *Budget) Spent(k Kind) int32 { return b.spent[k].Load() }
-
-// Thrifty reports whether so much has been spent that optional work has to stop.
-func (b *Budget) Thrifty() bool { return b.Spent(UpstreamQuery) >= SoftUpstreamQueries }

@@ -104,16 +104,6 @@ func TestEachKindHasALimitAndAName(t *testing.T) {
 	}
 }
 
-func TestThrifty(t *testing.T) {
-	b := work.New(work.DefaultLimits)
-	if err := b.Spend(work.UpstreamQuery, work.SoftUpstreamQueries-1); err != nil || b.Thrifty() {
-		t.Errorf("one below: %v, thrifty %v", err, b.Thrifty())
-	}
-	if err := b.Spend(work.UpstreamQuery, 1); err != nil || !b.Thrifty() {
-		t.Errorf("reached: %v, thrifty %v", err, b.Thrifty())
-	}
-}
-
 func TestConcurrentSpendingNeverExceeds(t *testing.T) {
 	const limit, workers, each = 1000, 8, 500
 	b := work.New(work.Limits{work.UpstreamQuery: limit})
