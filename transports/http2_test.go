@@ -25,6 +25,7 @@ type http2Client struct {
 	*http2.Framer
 	conn   net.Conn
 	server *Server
+	served *http2Conn // the other end; not to be touched while it is busy
 	ended  chan struct{}
 }
 
@@ -38,10 +39,11 @@ func dialHTTP2(t *testing.T, r Responder, settings ...http2.Setting) *http2Clien
 	c.cut, c.halt = func() { _ = there.Close() }, func() { _ = there.SetReadDeadline(longAgo) }
 	s.conns.add(c)
 	here = newEager(here)
-	client := &http2Client{http2.NewFramer(here, here), here, s, make(chan struct{})}
+	served := newHTTP2Conn(&doh{front: s.front, transport: HTTPS}, s.conns, c, there)
+	client := &http2Client{http2.NewFramer(here, here), here, s, served, make(chan struct{})}
 	client.SetReuseFrames()
 	go func() {
-		newHTTP2Conn(&doh{front: s.front, transport: HTTPS}, s.conns, c, there).serve()
+		served.serve()
 		_ = there.Close()
 		s.conns.remove(c)
 		close(client.ended)
@@ -297,6 +299,13 @@ func TestHTTP2Floods(t *testing.T) {
 			return c.WriteSettings(slices.Repeat([]http2.Setting{{ID: http2.SettingInitialWindowSize, Val: 1}}, 100)...)
 		}},
 		{"PRIORITY", func(c *http2Client, _ int) error { return c.WritePriority(1, http2.PriorityParam{StreamDep: 3}) }},
+		{"WINDOW_UPDATE of one octet", func(c *http2Client, _ int) error { return c.WriteWindowUpdate(0, 1) }},
+		{"WINDOW_UPDATE of one octet, on a stream", func(c *http2Client, i int) error {
+			if i == 0 {
+				return c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: get("a.example."), EndHeaders: true, EndStream: true})
+			}
+			return c.WriteWindowUpdate(1, 1)
+		}},
 		{"empty DATA", func(c *http2Client, i int) error {
 			if i == 0 {
 				block := headers(":method", "POST", ":scheme", "https", ":path", Path, "content-type", messageType)
@@ -364,6 +373,18 @@ func TestHTTP2Timeouts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, 3 * time.Second},
+		{"a body that drips: 2 s after its headers", known, func(t *testing.T, c *http2Client) {
+			if err := c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: post, EndHeaders: true}); err != nil {
+				t.Fatal(err)
+			}
+			var drip sync.WaitGroup
+			drip.Go(func() {
+				for c.WriteData(1, false, []byte{0}) == nil {
+					time.Sleep(300 * time.Millisecond)
+				}
+			})
+			t.Cleanup(drip.Wait)
+		}, 2 * time.Second},
 		{"idle after an answer: 10 s", known, func(t *testing.T, c *http2Client) {
 			time.Sleep(time.Second)
 			c.open(t, 1, get("a.example."))
