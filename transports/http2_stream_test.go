@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/miekg/dns"
 	"golang.org/x/net/http2"
@@ -285,7 +287,7 @@ func TestHTTP2AnswerTooMany(t *testing.T) {
 // RFC 9113 section 8.1.1: a malformed request is an error of its stream, with PROTOCOL_ERROR.
 func TestHTTP2MalformedRequests(t *testing.T) {
 	plain := []string{":method", "GET", ":scheme", "https", ":path", Path + "?name=a.example"}
-	with := func(more ...string) []byte { return headers(append(plain[:len(plain):len(plain)], more...)...) }
+	with := func(more ...string) []byte { return headers(slices.Concat(plain, more)...) }
 	for _, c := range []struct {
 		name  string
 		block []byte
@@ -344,7 +346,7 @@ func TestHTTP2ShortFrames(t *testing.T) {
 // A stranger is told so once, and does not hold the connection.
 func TestHTTP2Stranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := dialHTTP2(t, known)
+		begin, c := time.Now(), dialHTTP2(t, known)
 		c.server.front.admitter = nobody{}
 		c.open(t, 1, get("a.example."))
 		if m := read(t, c.skipTo(t, "DATA").(*http2.DataFrame).Data()); m.Rcode != dns.RcodeRefused {
@@ -353,7 +355,9 @@ func TestHTTP2Stranger(t *testing.T) {
 		if code := c.goAway(t); code != http2.ErrCodeNo {
 			t.Error(code)
 		}
-		<-c.ended
+		if <-c.ended; !time.Now().Equal(begin) {
+			t.Error("it was held for ", time.Since(begin))
+		}
 	})
 }
 
