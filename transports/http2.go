@@ -27,6 +27,7 @@ type http2Conn struct {
 	reader  *bufio.Reader
 	headers *hpack.Decoder
 	request http2Request // whose headers are being read
+	block   []byte       // and what has come of them, where more than one frame carries them
 	visit   visit
 
 	// Guarded by mu: jobs deliver their answers while the connection reads on.
@@ -142,6 +143,7 @@ func (h *http2Conn) serve() {
 func (h *http2Conn) forget() {
 	h.visit.end()
 	clear(h.out)
+	clear(h.block)
 }
 
 // goAwayCode is what the client is told at the end; nothing when it is gone.
@@ -354,7 +356,7 @@ func (h *http2Conn) cancel(f *http2.RSTStreamFrame) error {
 		h.end(f.StreamID, s)
 	}
 	h.gone.remove(f.StreamID)
-	return nil
+	return h.giveBack()
 }
 
 // reset ends a stream because of an error.
@@ -374,7 +376,10 @@ func (h *http2Conn) dismiss(id uint32, code http2.ErrCode) error {
 		h.end(id, s)
 	}
 	h.gone.add(id)
-	return h.framer.WriteRSTStream(id, code)
+	if err := h.framer.WriteRSTStream(id, code); err != nil {
+		return err
+	}
+	return h.giveBack()
 }
 
 // Write appends frames to what is written before the connection waits; it is the framer's writer.

@@ -85,13 +85,21 @@ func (h *http2Conn) continueHeaders(fragment []byte, last bool) error {
 	if r.size += len(fragment); r.size > maxHeader {
 		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 	}
-	if _, err := h.headers.Write(fragment); err != nil {
-		return http2.ConnectionError(http2.ErrCodeCompression)
+	if !last || len(h.block) > 0 { // in a buffer of our own: the decoder would keep what it holds
+		if h.block == nil {
+			h.block = make([]byte, 0, maxHeader) // a buffer that grows leaves a copy behind
+		}
+		h.block = append(h.block, fragment...)
+		fragment = h.block
 	}
 	if !last {
 		return nil
 	}
-	if h.headers.Close() != nil {
+	defer func() {
+		clear(h.block)
+		h.block = h.block[:0]
+	}()
+	if _, err := h.headers.Write(fragment); err != nil || h.headers.Close() != nil {
 		return http2.ConnectionError(http2.ErrCodeCompression)
 	}
 	if r.list > 2*maxHeader {

@@ -369,6 +369,16 @@ func TestHTTP2IdleHoldsNothing(t *testing.T) {
 		ask  func(t *testing.T, c *http2Client)
 	}{
 		{"GET", func(t *testing.T, c *http2Client) { c.open(t, 1, get("hidden.example.")) }},
+		{"GET in two frames", func(t *testing.T, c *http2Client) {
+			block := get("hidden.example.")
+			half := len(block) - 20
+			if err := c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: block[:half], EndStream: true}); err != nil {
+				t.Fatal(err)
+			}
+			if err := c.WriteContinuation(1, true, block[half:]); err != nil {
+				t.Fatal(err)
+			}
+		}},
 		{"POST", func(t *testing.T, c *http2Client) {
 			c.begin(t, 1, post())
 			if err := c.WriteData(1, true, query); err != nil {
@@ -390,6 +400,8 @@ func TestHTTP2IdleHoldsNothing(t *testing.T) {
 					"the reader's":            hidden(h.reader, "buf"),
 					"the framer's for frames": hidden(h.framer, "readBuf"),
 					"what is sent":            h.out[:cap(h.out)],
+					"a block in parts":        h.block[:cap(h.block)],
+					"the decoder's":           hidden(h.headers, "saveBuf.buf"),
 					"the visit's":             h.visit.answer[:cap(h.visit.answer)],
 				} {
 					if strings.Trim(string(buffer), "\x00") != "" {
@@ -404,8 +416,11 @@ func TestHTTP2IdleHoldsNothing(t *testing.T) {
 	}
 }
 
-// hidden is a buffer of a type of others, up to its capacity.
-func hidden(of any, field string) []byte {
-	buffer := reflect.ValueOf(of).Elem().FieldByName(field)
-	return buffer.Slice(0, buffer.Cap()).Bytes()
+// hidden is a buffer of a type of others, up to its capacity; path leads to the field.
+func hidden(of any, path string) []byte {
+	v := reflect.ValueOf(of).Elem()
+	for _, field := range strings.Split(path, ".") {
+		v = v.FieldByName(field)
+	}
+	return v.Slice(0, v.Cap()).Bytes()
 }

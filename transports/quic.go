@@ -191,7 +191,11 @@ func (l *quicListener) welcome(conn *quic.Conn) {
 	}()
 	c := newConnection(l.front, t, hostOf(conn.RemoteAddr()))
 	h.connection = c
-	c.cut = func() { go func() { _ = conn.CloseWithError(doqExcessiveLoad, "") }() } // it waits for the connection's end
+	load := quic.ApplicationErrorCode(doqExcessiveLoad)
+	if t == HTTP3 {
+		load = quic.ApplicationErrorCode(http3.ErrCodeExcessiveLoad)
+	}
+	c.cut = func() { go func() { _ = conn.CloseWithError(load, "") }() } // it waits for the connection's end
 	c.halt = func() {}
 	l.conns.add(c)
 	defer l.conns.remove(c)

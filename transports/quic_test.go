@@ -309,7 +309,8 @@ func TestIdleQUICConnectionsEnd(t *testing.T) {
 	for _, c := range []struct {
 		over     Transport
 		protocol string
-	}{{QUIC, alpnDoQ}, {HTTP3, alpnHTTP3}} {
+		code     quic.ApplicationErrorCode
+	}{{QUIC, alpnDoQ, doqExcessiveLoad}, {HTTP3, alpnHTTP3, 0x107}} { // RFC 9114 section 8.1: H3_EXCESSIVE_LOAD
 		t.Run(c.over.String(), func(t *testing.T) {
 			g := newGate()
 			d := openDoor(t, Options{}, g.script())
@@ -322,7 +323,7 @@ func TestIdleQUICConnectionsEnd(t *testing.T) {
 				connection.active.Store(time.Now().Add(-idleWithin).UnixNano())
 			}
 			d.conns.mu.Unlock()
-			if code := endOf(t, idle); code != doqExcessiveLoad {
+			if code := endOf(t, idle); code != c.code {
 				t.Error(code)
 			}
 			close(g.open)
