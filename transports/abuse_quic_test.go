@@ -239,7 +239,7 @@ func wantProtocolError(t *testing.T, conn *quic.Conn) {
 }
 
 // Streams with one octet, and then silence (CVE-2025-47950): each is reset after 2 s, and the connection is as good as before.
-// And streams that are given up as soon as they are opened, over DoQ as over HTTP/2.
+// And queries that are given up as soon as they are sent, over DoQ as over HTTP/2: the connection ends.
 func TestAbuseDoQStreams(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -248,7 +248,7 @@ func TestAbuseDoQStreams(t *testing.T) {
 		abuse func(t *testing.T, conn *quic.Conn)
 	}{
 		{"one octet on each of 100 streams", 50, oneOctetStreams},
-		{"2,000 queries given up at once", 10, abandonedStreams},
+		{"queries given up at once", 10, abandonedStreams},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			a := startAbused(t)
@@ -309,6 +309,7 @@ func oneOctetStreams(t *testing.T, conn *quic.Conn) {
 	}
 }
 
+// abandonedStreams asks and does not want to know, until the connection ends: after 200 answers that nobody has taken.
 func abandonedStreams(t *testing.T, conn *quic.Conn) {
 	defer func() { _ = conn.CloseWithError(doqNoError, "") }()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -317,14 +318,15 @@ func abandonedStreams(t *testing.T, conn *quic.Conn) {
 	for i := range 2000 {
 		stream, err := conn.OpenStreamSync(ctx)
 		if err != nil {
-			t.Error(i, err)
+			e, ok := errors.AsType[*quic.ApplicationError](err)
+			if !ok || e.ErrorCode != doqExcessiveLoad || i < 200 || i > 500 {
+				t.Error(i, err)
+			}
 			return
 		}
 		_, _ = stream.Write(query)
 		_ = stream.Close()
 		stream.CancelRead(doqNoError)
 	}
-	if _, err := abuseStream(ctx, conn, ask(0, "a.example.")); err != nil {
-		t.Error("afterwards: ", err)
-	}
+	t.Error("2,000 were taken")
 }

@@ -419,7 +419,7 @@ func TestHTTP2IdleHoldsNothing(t *testing.T) {
 // hidden is a buffer of a type of others, up to its capacity; path leads to the field.
 func hidden(of any, path string) []byte {
 	v := reflect.ValueOf(of).Elem()
-	for _, field := range strings.Split(path, ".") {
+	for field := range strings.SplitSeq(path, ".") {
 		v = v.FieldByName(field)
 	}
 	return v.Slice(0, v.Cap()).Bytes()
