@@ -217,15 +217,20 @@ func (t *connections) idlest(qualifies func(*connection) bool) *connection {
 	return found
 }
 
-// How long a connection may be idle, and how long when three quarters of the places are taken.
+// How long a connection may be idle, and how long when three quarters of the places are taken. Browsers ask in bursts, and a new
+// handshake for each of them is felt: they have no tickets to shorten it.
 const (
 	idleWithin      = 10 * time.Second
+	idleWithinHTTP  = 30 * time.Second
 	idleWithinTight = 2 * time.Second
 )
 
 func (t *connections) idle(of Transport) time.Duration {
 	if 4*t.front.counters[of].Connections.Load() > 3*int64(t.front.limits.Connections) {
 		return idleWithinTight
+	}
+	if of == HTTPS || of == HTTP3 {
+		return idleWithinHTTP
 	}
 	return idleWithin
 }

@@ -385,15 +385,15 @@ func TestHTTP2Timeouts(t *testing.T) {
 			})
 			t.Cleanup(drip.Wait)
 		}, 2 * time.Second},
-		{"idle after an answer: 10 s", known, func(t *testing.T, c *http2Client) {
+		{"idle after an answer: 30 s", known, func(t *testing.T, c *http2Client) {
 			time.Sleep(time.Second)
 			c.open(t, 1, get("a.example."))
 			c.skipTo(t, "DATA")
-		}, 11 * time.Second},
+		}, 31 * time.Second},
 		{"not idle while an answer is awaited", slowly(4 * time.Second), func(t *testing.T, c *http2Client) {
 			c.open(t, 1, get("a.example."))
 			c.skipTo(t, "DATA")
-		}, 14 * time.Second},
+		}, 34 * time.Second},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -294,7 +294,7 @@ func newHTTPService(handler http.Handler, conns *connections) *httpService {
 			Protocols:         protocols,
 			ReadHeaderTimeout: headerWithin,
 			WriteTimeout:      responseWithin,
-			IdleTimeout:       idleWithin,
+			IdleTimeout:       idleWithinHTTP,
 			MaxHeaderBytes:    maxHeader,
 			ConnContext: func(ctx context.Context, conn net.Conn) context.Context {
 				return withConnection(ctx, socketOf(conn).connection)

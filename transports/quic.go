@@ -33,7 +33,7 @@ type quicListener struct {
 
 // Limits of QUIC.
 const (
-	quicIdleWithin   = 15 * time.Second
+	quicIdleWithin   = idleWithinHTTP   // a connection of DoQ ends before, see reap
 	maxTokenAge      = 10 * time.Minute // how long a client can be known again by its token (RFC 9000 section 8.1.4)
 	maxQUICStreams   = 100
 	retryAbove       = 100  // handshakes in progress: beyond that, addresses have to be shown to be true first
@@ -83,7 +83,7 @@ func (s *Server) quicListener(socket net.PacketConn, o *Options, transports ...T
 
 func newHTTP3(d *doh) *http3.Server {
 	return &http3.Server{
-		Handler: d, MaxHeaderBytes: maxHeader, IdleTimeout: idleWithin,
+		Handler: d, MaxHeaderBytes: maxHeader, IdleTimeout: idleWithinHTTP,
 		ConnContext: func(ctx context.Context, conn *quic.Conn) context.Context {
 			return withConnection(ctx, handshakeOf(conn).connection)
 		},

@@ -304,7 +304,7 @@ func slowlyByHTTP3(client *http.Client, url string) slowAsker {
 	}
 }
 
-// A QUIC connection that asks nothing for 10 s ends, whatever its library pings; one that waits for an answer does not.
+// A QUIC connection that asks nothing for 10 s, or of HTTP/3 for 30 s, ends, whatever its library pings; one that waits for an answer does not.
 func TestIdleQUICConnectionsEnd(t *testing.T) {
 	for _, c := range []struct {
 		over     Transport
@@ -320,7 +320,7 @@ func TestIdleQUICConnectionsEnd(t *testing.T) {
 			eventually(t, "open", func() bool { return d.Counters(c.over).Connections.Load() == 2 })
 			d.conns.mu.Lock()
 			for connection := range d.conns.open {
-				connection.active.Store(time.Now().Add(-idleWithin).UnixNano())
+				connection.active.Store(time.Now().Add(-d.conns.idle(c.over)).UnixNano())
 			}
 			d.conns.mu.Unlock()
 			if code := endOf(t, idle); code != c.code {
