@@ -287,18 +287,18 @@ func (h *http2Conn) configure(f *http2.SettingsFrame) error {
 	if err := h.framer.WriteSettingsAck(); err != nil {
 		return err
 	}
+	if err := h.pumpAll(); err != nil {
+		return err
+	}
 	return h.idled()
 }
 
 // shiftWindows changes the windows of all streams, which may become negative (RFC 9113 section 6.9.2).
 func (h *http2Conn) shiftWindows(by int64) error {
 	h.initial += by
-	for id, s := range h.streams {
+	for _, s := range h.streams {
 		if s.window += by; s.window > http2MaxWindow {
 			return http2.ConnectionError(http2.ErrCodeFlowControl)
-		}
-		if err := h.pump(id, s); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -23,10 +23,10 @@ type http2Stream struct {
 	length   int64 // of the body, as told; negative: not told
 	received int64 // of it
 	body     []byte
-	status   int  // of an answer for which the body does not matter, 0 otherwise
-	waits    bool // a job looks for the answer
-	form     form
-	blocked  []byte // what is left of an answer that has been sent in part
+	status   int     // of an answer for which the body does not matter, 0 otherwise
+	waits    bool    // a job looks for the answer
+	query    request // as far as it is known: of a GET from its headers on
+	blocked  []byte  // what is left of an answer that has been sent in part
 }
 
 // An http2Request is what is read of a request's headers.
@@ -203,7 +203,7 @@ func (h *http2Conn) endHeaders(r *http2Request) error {
 	case status != http.StatusOK:
 		s.status = status
 	case r.method == http.MethodGet:
-		return h.ask(r.stream, s, q)
+		s.query = q
 	}
 	if r.ended {
 		return h.endBody(r.stream, s)
@@ -258,7 +258,7 @@ func (h *http2Conn) receiveData(f *http2.DataFrame) error {
 		return h.reset(f.StreamID, http2.ErrCodeFlowControl)
 	}
 	s.received += int64(len(f.Data()))
-	if s.form == nil && s.status == 0 { // otherwise the answer is there, and the body says nothing
+	if s.query.form == nil && s.status == 0 { // otherwise the body says nothing
 		s.body = append(s.body, f.Data()...)
 	}
 	if f.StreamEnded() {
@@ -283,24 +283,23 @@ func (h *http2Conn) endBody(id uint32, s *http2Stream) error {
 	switch {
 	case s.length >= 0 && s.length != s.received: // RFC 9113 section 8.1.1
 		return h.reset(id, http2.ErrCodeProtocol)
-	case s.form != nil:
-		return nil
 	case s.status != 0:
 		return h.refuse(id, s, s.status)
+	case s.query.form == nil:
+		var status int
+		if s.query, status = readPOST(s.body); status != http.StatusOK {
+			return h.refuse(id, s, status)
+		}
 	}
-	q, status := readPOST(s.body)
-	if status != http.StatusOK {
-		return h.refuse(id, s, status)
-	}
-	return h.ask(id, s, q)
+	return h.ask(id, s)
 }
 
 // ask answers at once what is known, and leaves the rest to a job.
-func (h *http2Conn) ask(id uint32, s *http2Stream, q request) error {
+func (h *http2Conn) ask(id uint32, s *http2Stream) error {
+	q := s.query
 	defer clear(q.message)
 	defer h.visit.end()
 	f, l := h.doh.front, link{transport: h.transport}
-	s.form = q.form
 	answer, o := f.receive(&h.visit, q.message, h.client(), l)
 	switch o {
 	case dropped:
@@ -345,7 +344,7 @@ func (h *http2Conn) deliver(j *job, answer []byte) {
 
 // answer writes an answer in the form in which it is wanted.
 func (h *http2Conn) answer(id uint32, s *http2Stream, answer []byte) error {
-	body, mediaType, ok := s.form.render(answer)
+	body, mediaType, ok := s.query.form.render(answer)
 	if !ok {
 		return h.refuse(id, s, http.StatusInternalServerError)
 	}
@@ -446,6 +445,7 @@ func (h *http2Conn) end(id uint32, s *http2Stream) {
 	h.unreturned += s.taken
 	clear(s.blocked)
 	clear(s.body)
+	clear(s.query.message)
 	delete(h.streams, id)
 }
 
