@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"time"
 
+	"tacit/internal/place"
 	"tacit/internal/wire"
 )
 
@@ -19,8 +17,6 @@ import (
 // socket is its owner's alone (mode 0600), and there is neither a password nor a TCP port.
 type Control struct {
 	listener net.Listener
-	path     string
-	file     fs.FileInfo // of the socket that is ours
 	server   *http.Server
 }
 
@@ -54,95 +50,32 @@ type Process interface {
 	Reload(ctx context.Context) error
 }
 
-// ErrInUse says that somebody answers on the socket already.
-var ErrInUse = errors.New("another tacit answers on the control socket")
-
-var errNoSocket = errors.New("there is a file that is no socket in the place of the control socket")
-
 // Time-outs. A reload or a flush takes less than a second; a client is a command on the same machine.
 const (
 	headerTime = 5 * time.Second
 	readTime   = 10 * time.Second
 	writeTime  = 60 * time.Second
 	idleTime   = 30 * time.Second
-	probeTime  = time.Second
 
 	maxHeader = 8 << 10
 	maxBody   = 64 << 10
 )
 
-// Listen opens the socket. One that was left behind is replaced, if nobody answers on it.
+// Listen opens the socket.
 func Listen(ctx context.Context, o Options) (*Control, error) {
-	path, err := filepath.Abs(o.Path) // also so that a leading @ does not mean a socket without a file, which anybody may open
+	listener, err := place.Listen(ctx, o.Path, 0o600)
 	if err != nil {
-		return nil, err
-	}
-	if err := checkPlace(ctx, path); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	listener, err := listenAlone(ctx, path)
-	if err != nil {
-		return nil, err
-	}
-	file, err := os.Lstat(path)
-	if err != nil {
-		return nil, errors.Join(err, listener.Close())
+		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Control{listener: listener, path: path, file: file, server: &http.Server{
+	return &Control{listener: listener, server: &http.Server{
 		Handler:           newHandler(o),
 		ReadHeaderTimeout: headerTime, ReadTimeout: readTime, WriteTimeout: writeTime, IdleTimeout: idleTime,
 		MaxHeaderBytes: maxHeader,
 		ErrorLog:       slog.NewLogLogger(slog.DiscardHandler, slog.LevelError), // it says what clients sent
 	}}, nil
-}
-
-// checkPlace looks at what is in the place of the socket.
-func checkPlace(ctx context.Context, path string) error {
-	file, err := os.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil
-	case err != nil:
-		return err
-	case file.Mode().Type() != fs.ModeSocket:
-		return errNoSocket
-	}
-	dialer := net.Dialer{Timeout: probeTime}
-	conn, err := dialer.DialContext(ctx, "unix", path)
-	if err != nil {
-		return nil // left behind
-	}
-	_ = conn.Close() // it has said what we wanted to know
-	return ErrInUse
-}
-
-// listenAlone opens a socket in a directory that is closed to others, and puts it into its place when its mode is set: a
-// socket that is opened in place is everybody's for a moment, as the umask has it.
-func listenAlone(ctx context.Context, path string) (net.Listener, error) {
-	directory, err := os.MkdirTemp(filepath.Dir(path), ".control-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = os.RemoveAll(directory) }()
-	hidden := filepath.Join(directory, "s")
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "unix", hidden)
-	if err != nil {
-		return nil, err
-	}
-	if l, ok := listener.(*net.UnixListener); ok {
-		l.SetUnlinkOnClose(false) // it would look for the name that the socket was born with
-	}
-	if err = os.Chmod(hidden, 0o600); err == nil {
-		err = os.Rename(hidden, path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, listener.Close())
-	}
-	return listener, nil
 }
 
 // Serve answers commands until Shutdown.
@@ -154,16 +87,7 @@ func (c *Control) Serve() error {
 }
 
 // Close stops listening and removes the socket. Commands that have come go on.
-func (c *Control) Close() error {
-	err := c.listener.Close()
-	if errors.Is(err, net.ErrClosed) {
-		err = nil
-	}
-	if file, statErr := os.Lstat(c.path); statErr == nil && os.SameFile(file, c.file) {
-		err = errors.Join(err, os.Remove(c.path))
-	}
-	return err
-}
+func (c *Control) Close() error { return c.listener.Close() }
 
 // Shutdown does what Close does, and lets commands end until ctx is done.
 func (c *Control) Shutdown(ctx context.Context) error {

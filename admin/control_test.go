@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"tacit/internal/place"
 	"tacit/internal/wire"
 )
 
@@ -45,8 +46,8 @@ func (r *recorder) Add(zone wire.Name, lifetime time.Duration, reason string) er
 	return r.note("add", zone.Reveal(), lifetime.String(), reason)
 }
 
-// place is a path that is short enough for a socket.
-func place(t *testing.T) string {
+// socketPath is a path that is short enough for a socket.
+func socketPath(t *testing.T) string {
 	t.Helper()
 	directory, err := os.MkdirTemp("", "tacit")
 	if err != nil {
@@ -78,7 +79,7 @@ func listen(t *testing.T, path string, r *recorder) *Control {
 
 func TestClientCommandsReachTheOperator(t *testing.T) {
 	r := &recorder{}
-	path := place(t)
+	path := socketPath(t)
 	listen(t, path, r)
 	c := NewClient(path)
 	ctx := t.Context()
@@ -100,7 +101,7 @@ func TestClientCommandsReachTheOperator(t *testing.T) {
 
 func TestErrorsReachTheClient(t *testing.T) {
 	r := &recorder{}
-	path := place(t)
+	path := socketPath(t)
 	listen(t, path, r)
 	c := NewClient(path)
 	for _, x := range []struct {
@@ -153,7 +154,7 @@ func TestCommandsAreChecked(t *testing.T) {
 }
 
 func TestPanicIsAnsweredWithoutItsValue(t *testing.T) {
-	path := place(t)
+	path := socketPath(t)
 	c, err := Listen(t.Context(), options(path, &recorder{panic: true}))
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +170,7 @@ func TestPanicIsAnsweredWithoutItsValue(t *testing.T) {
 }
 
 func TestSocketIsItsOwnersAlone(t *testing.T) {
-	path := place(t)
+	path := socketPath(t)
 	listen(t, path, &recorder{})
 	file, err := os.Lstat(path)
 	if err != nil || file.Mode() != fs.ModeSocket|0o600 {
@@ -189,15 +190,15 @@ func TestPlaceOfTheSocket(t *testing.T) {
 	}{
 		{"nothing there", func(*testing.T, string) {}, nil},
 		{"left behind", leaveBehind, nil},
-		{"in use", func(t *testing.T, path string) { listen(t, path, &recorder{}) }, ErrInUse},
+		{"in use", func(t *testing.T, path string) { listen(t, path, &recorder{}) }, place.ErrInUse},
 		{"a file", func(t *testing.T, path string) {
 			if err := os.WriteFile(path, []byte("x"), 0o600); err != nil {
 				t.Fatal(err)
 			}
-		}, errNoSocket},
+		}, place.ErrNoSocket},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			path := place(t)
+			path := socketPath(t)
 			c.put(t, path)
 			control, err := Listen(t.Context(), options(path, &recorder{}))
 			if !errors.Is(err, c.want) {
@@ -211,7 +212,7 @@ func TestPlaceOfTheSocket(t *testing.T) {
 			}
 		})
 	}
-	if _, err := Listen(t.Context(), options(filepath.Join(place(t), "none"), &recorder{})); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := Listen(t.Context(), options(filepath.Join(socketPath(t), "none"), &recorder{})); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("without a directory: %v", err)
 	}
 }
@@ -230,7 +231,7 @@ func leaveBehind(t *testing.T, path string) {
 }
 
 func TestShutdownLeavesTheSocketOfAnother(t *testing.T) {
-	path := place(t)
+	path := socketPath(t)
 	first := listen(t, path, &recorder{})
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -246,7 +247,7 @@ func TestShutdownLeavesTheSocketOfAnother(t *testing.T) {
 }
 
 func TestClientSaysThatNobodyIsThere(t *testing.T) {
-	path := place(t)
+	path := socketPath(t)
 	if err := NewClient(path).FlushAll(t.Context()); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("no socket: %v", err)
 	}

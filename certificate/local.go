@@ -17,6 +17,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"tacit/internal/place"
 )
 
 // A Local is a certificate for tests in the files of a directory, with the authority of one's own that has signed it.
@@ -228,30 +230,12 @@ func writePair(p Pair, key crypto.Signer, chain ...*x509.Certificate) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(p.KeyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
+	if err := place.Replace(p.KeyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600); err != nil {
 		return err
 	}
 	var text []byte
 	for _, c := range chain {
 		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
 	}
-	return replaceFile(p.CertFile, text, 0o644)
-}
-
-// replaceFile writes a file beside its place and moves it there, so that nobody sees half of it.
-func replaceFile(path string, text []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*") // its mode is 0600
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(mode), f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), path)
+	return place.Replace(p.CertFile, text, 0o644)
 }

@@ -6,19 +6,18 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
+	"tacit/internal/place"
 	"tacit/internal/wire"
 )
 
@@ -391,23 +390,14 @@ func openPlain(ctx context.Context, addr string) (net.Listener, error) {
 	return openTCP(ctx, ap)
 }
 
-// openUnix listens on a Unix socket for our own user and group. One that was left behind is replaced, if nobody answers on it.
+// openUnix listens on a Unix socket for our own user and group: the proxy is another user.
 func openUnix(ctx context.Context, path string) (net.Listener, error) {
-	dialer := net.Dialer{Timeout: time.Second}
-	if conn, err := dialer.DialContext(ctx, "unix", path); err == nil {
-		_ = conn.Close()
+	listener, err := place.Listen(ctx, path, 0o660)
+	switch {
+	case errors.Is(err, place.ErrInUse), errors.Is(err, place.ErrNoSocket):
 		return nil, syscall.EADDRINUSE
-	}
-	if file, err := os.Lstat(path); err == nil && file.Mode().Type() == fs.ModeSocket {
-		_ = os.Remove(path)
-	}
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "unix", path)
-	if err != nil {
+	case err != nil:
 		return nil, err
-	}
-	if err := os.Chmod(path, 0o660); err != nil { //nolint:gosec // the proxy is another user, of our group
-		return nil, errors.Join(err, listener.Close())
 	}
 	return listener, nil
 }

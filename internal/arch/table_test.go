@@ -26,13 +26,13 @@ var siblings = []string{"cache", "dnssec", "zone", "policy", "upstream"}
 // tells clients where the transports are.
 var clientSide = []string{"transports", "certificate", "discovery"}
 
-var foundations = []string{"internal/wire", "internal/privacy", "internal/work"}
+var foundations = []string{"internal/wire", "internal/privacy", "internal/work", "internal/place"}
 
 var rooms = []room{
 	{path: "cmd/tacit", may: []string{"config", "admin", "certificate", "discovery", "internal/server", "internal/lab"}},
 	{path: "config", may: slices.Concat(clientSide, []string{"resolver", "admin"}, siblings, foundations)},
-	{path: "transports", may: []string{"internal/wire", "internal/privacy"}, unpredictable: true},
-	{path: "certificate", may: []string{"internal/privacy"}, unpredictable: true},
+	{path: "transports", may: []string{"internal/wire", "internal/privacy", "internal/place"}, unpredictable: true},
+	{path: "certificate", may: []string{"internal/privacy", "internal/place"}, unpredictable: true},
 	{path: "discovery", may: []string{"internal/wire"}},
 	{path: "resolver", may: slices.Concat(siblings, []string{"internal/wire", "internal/work"}), unpredictable: true},
 	{path: "cache", may: []string{"internal/wire"}},
@@ -40,10 +40,11 @@ var rooms = []room{
 	{path: "dnssec", may: []string{"internal/wire", "internal/work"}},
 	{path: "zone", may: []string{"internal/wire"}},
 	{path: "policy", may: []string{"internal/wire", "internal/privacy"}},
-	{path: "admin", may: []string{"internal/wire"}},
+	{path: "admin", may: []string{"internal/wire", "internal/place"}},
 	{path: "internal/wire", standard: true},
 	{path: "internal/privacy", standard: true},
 	{path: "internal/work", standard: true},
+	{path: "internal/place", standard: true},
 	{path: "internal/server", may: slices.Concat([]string{"config", "resolver", "admin"}, clientSide, siblings, foundations)},
 	{path: "internal/testnet", may: []string{"internal/wire", "dnssec"}},
 	{path: "internal/lab", may: []string{"config", "internal/server", "internal/testnet"}},

@@ -13,6 +13,7 @@ import (
 
 	"tacit/config"
 	"tacit/dnssec"
+	"tacit/internal/place"
 	"tacit/internal/privacy"
 	"tacit/internal/wire"
 	"tacit/internal/work"
@@ -126,7 +127,7 @@ func (k *anchorKeeper) save() {
 	if bytes.Equal(text, k.written) {
 		return
 	}
-	if err := replaceFile(k.path, text); err != nil {
+	if err := place.Replace(k.path, text, 0o644); err != nil {
 		if !k.failed {
 			k.log.Warn("the trust anchor file cannot be written: after a restart new keys have to wait again",
 				"file", privacy.Public(k.path), "error", privacy.Public(err.Error()))
@@ -135,38 +136,6 @@ func (k *anchorKeeper) save() {
 		return
 	}
 	k.written, k.failed = text, false
-}
-
-// replaceFile replaces a file so that it is the old or the new one whenever the machine stops.
-func replaceFile(path string, text []byte) (err error) {
-	directory := filepath.Dir(path)
-	f, err := os.CreateTemp(directory, "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(text)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close()) // for everybody: it holds public keys
-	if err != nil {
-		return err
-	}
-	if err = os.Rename(f.Name(), path); err != nil {
-		return err
-	}
-	return syncDirectory(directory)
-}
-
-func syncDirectory(path string) error {
-	d, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	_ = d.Sync() // not every file system can; the file itself is safe
-	return d.Close()
 }
 
 // An AnchorReport is what tacit anchors shows.

@@ -18,6 +18,7 @@ import (
 	"github.com/miekg/dns"
 
 	"tacit/admin"
+	"tacit/internal/place"
 	"tacit/internal/testnet"
 	"tacit/internal/wire"
 	"tacit/upstream"
@@ -404,8 +405,8 @@ func TestControlSocketFailsAsAWhole(t *testing.T) {
 		t.Errorf("the socket was left behind: %v", err)
 	}
 	x.start(t, text)
-	if _, err := New(t.Context(), x.load(t, text), Env{Network: x.World}); !errors.Is(err, admin.ErrInUse) {
-		t.Errorf("%v, want %v", err, admin.ErrInUse)
+	if _, err := New(t.Context(), x.load(t, text), Env{Network: x.World}); !errors.Is(err, place.ErrInUse) {
+		t.Errorf("%v, want %v", err, place.ErrInUse)
 	}
 }
 
