@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"io"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -33,15 +32,14 @@ func newAnchors() *cobra.Command {
 }
 
 func writeAnchors(w io.Writer, r server.AnchorReport) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "zone\ttag\talgorithm\tstate\tsince\theld until\tsource") // Flush has the error
+	t := newTable(w)
+	t.row("zone", "tag", "algorithm", "state", "since", "held until", "source")
 	for _, a := range r.Anchors {
 		source := "learnt"
 		if a.Configured {
 			source = "configured"
 		}
-		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%s\t%s\t%s\t%s\n",
-			a.Zone.Reveal(), a.Tag, a.Algorithm, a.State, date(a.Since), date(a.Until), source)
+		t.row(a.Zone.Reveal(), a.Tag, a.Algorithm, a.State, date(a.Since), date(a.Until), source)
 	}
 	if err := t.Flush(); err != nil {
 		return err

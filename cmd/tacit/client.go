@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -44,9 +43,9 @@ func newClient() *cobra.Command {
 }
 
 func listClients(w io.Writer) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	t := newTable(w)
 	for _, c := range discovery.Clients() {
-		_, _ = fmt.Fprintf(t, "%s\t%s\n", c.Name, c.About) // Flush has the error
+		t.row(c.Name, c.About)
 	}
 	return t.Flush()
 }

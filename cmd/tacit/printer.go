@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
 	"tacit/internal/server"
 )
@@ -136,10 +135,10 @@ func keys(list []string) string {
 }
 
 func (p *printer) levels(levels []server.Level) error {
-	t := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintln(t, "zone\tservers\tqueries\tlabels shown") // Flush has the error
+	t := newTable(p.w)
+	t.row("zone", "servers", "queries", "labels shown")
 	for _, l := range levels {
-		_, _ = fmt.Fprintf(t, "%s\t%d\t%d\t%d of %d\n", l.Zone, l.Servers, l.Queries, l.Labels, l.Of)
+		t.row(l.Zone, l.Servers, l.Queries, fmt.Sprintf("%d of %d", l.Labels, l.Of))
 	}
 	return t.Flush()
 }

@@ -6,8 +6,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -65,11 +63,7 @@ func anchorPath(c *config.Config) string {
 	if c.DNSSEC.AnchorFile != "" {
 		return c.DNSSEC.AnchorFile
 	}
-	directory, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":") // systemd.exec(5): several are separated by colons
-	if directory == "" {
-		return ""
-	}
-	return filepath.Join(directory, anchorFileName)
+	return inDirectory("STATE_DIRECTORY", anchorFileName)
 }
 
 // read reads the file. That it is not there yet is no error.

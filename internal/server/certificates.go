@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -61,11 +60,7 @@ func acmeCache(c *config.Config) string {
 	if c.TLS.ACME.Cache != "" {
 		return c.TLS.ACME.Cache
 	}
-	directory, _, _ := strings.Cut(os.Getenv("STATE_DIRECTORY"), ":") // systemd.exec(5): several are separated by colons
-	if directory == "" {
-		return ""
-	}
-	return filepath.Join(directory, acmeCacheName)
+	return inDirectory("STATE_DIRECTORY", acmeCacheName)
 }
 
 var errNoACMECache = errors.New("tls.acme_cache: is empty, and there is no STATE_DIRECTORY: the keys of tls.acme_names need a place")

@@ -207,11 +207,16 @@ func controlPath(c *config.Config) string {
 	if c.Admin.Control != "" {
 		return c.Admin.Control
 	}
-	directory, _, _ := strings.Cut(os.Getenv("RUNTIME_DIRECTORY"), ":") // systemd.exec(5): several are separated by colons
+	return inDirectory("RUNTIME_DIRECTORY", controlFileName)
+}
+
+// inDirectory is the path of a file in a directory that a service manager has named in the environment, or nothing.
+func inDirectory(variable, file string) string {
+	directory, _, _ := strings.Cut(os.Getenv(variable), ":") // systemd.exec(5): several are separated by colons
 	if directory == "" {
 		return ""
 	}
-	return filepath.Join(directory, controlFileName)
+	return filepath.Join(directory, file)
 }
 
 // FindControl returns the socket on which the commands of an operator find a server with a configuration, or nothing.
