@@ -140,7 +140,7 @@ func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *
 	}
 	switch {
 	case j.usable():
-		s.sources[source(&j, q)] = to.server.Addr
+		note(&s.sources, source(&j, q), to.server.Addr)
 		return j, nil
 	case j.outcome == lame:
 		s.memory.MarkLame(to.server, c.zone, s.now())
@@ -177,7 +177,7 @@ func (s *resolution) blame(ctx context.Context, to *candidate, err error) error 
 	default:
 		return &Error{Step: stepAsk, EDE: wire.EDENetworkError, Err: errJostled}
 	}
-	s.unanswered[to.server]++
+	note(&s.unanswered, to.server, s.unanswered[to.server]+1)
 	var failure *upstream.Error
 	if errors.As(err, &failure) && failure.Outcome != upstream.Timeout && failure.Outcome != upstream.Cancelled {
 		to.spent = true

@@ -52,7 +52,7 @@ func (s *resolution) startingCut(ctx context.Context, name wire.Name, kind wire.
 }
 
 // descend takes a referral down from c to the cut that it names, and remembers it for as long as the parent grants.
-func (s *resolution) descend(c *cut, j *judgement) cut {
+func (s *resolution) descend(ctx context.Context, c *cut, j *judgement) cut {
 	now := s.now()
 	parent := cache.Delegation{Zone: c.zone, Lease: c.lease}
 	if parent.Lease.IsZero() { // what the configuration says has no end
@@ -61,6 +61,9 @@ func (s *resolution) descend(c *cut, j *judgement) cut {
 	s.keepDS(c, j, now)
 	child := cache.Delegation{Zone: j.cut, Servers: s.reachable(j.servers), Partition: c.partition}
 	child, _ = s.cache.Delegations.Put(child, parent, j.ttl, now, s.generation)
+	if j.ds != nil {
+		s.sendForKeys(ctx, child.Zone)
+	}
 	return cut{zone: child.Zone, lease: child.Lease, servers: child.Servers, partition: child.Partition}
 }
 

@@ -32,7 +32,7 @@ func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type
 			return found{}, err
 		}
 		if j.outcome == referral {
-			c = s.descend(&c, &j)
+			c = s.descend(ctx, &c, &j)
 			s.traceCut(&c)
 			m.enter()
 			cuts++

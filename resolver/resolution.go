@@ -30,6 +30,7 @@ type resolution struct {
 
 	checking   bool                    // what is found is validated
 	fetched    map[key]dnssec.Reply    // for the validator
+	errands    map[key]*errand         // on their way
 	sources    map[key]netip.AddrPort  // who answered what
 	distrusted map[netip.AddrPort]bool // whose word turned out to be bogus
 	refetches  int
@@ -38,11 +39,17 @@ type resolution struct {
 
 func (r *Resolver) newResolution(q wire.Question, report tracer) *resolution {
 	return &resolution{
-		checking: r.validator != nil && !q.CD, fetched: map[key]dnssec.Reply{},
-		sources: map[key]netip.AddrPort{}, distrusted: map[netip.AddrPort]bool{}, refetched: map[key]int{},
-		Resolver: r, budget: work.New(r.limits), generation: r.cache.Generation(), report: report, started: r.now(),
-		looking: map[wire.Name]bool{}, unanswered: map[upstream.Server]int8{},
+		checking: r.validator != nil && !q.CD, Resolver: r, budget: work.New(r.limits), generation: r.cache.Generation(),
+		report: report, started: r.now(),
 	}
+}
+
+// note sets an entry of a map that most resolutions never need.
+func note[K comparable, V any](m *map[K]V, k K, v V) {
+	if *m == nil {
+		*m = map[K]V{}
+	}
+	(*m)[k] = v
 }
 
 // follow resolves name and kind, from alias to alias (RFC 1034 section 5.2.2). Each name is asked in its own zone,
@@ -152,7 +159,7 @@ func (s *resolution) lookUpServer(ctx context.Context, name wire.Name) ([]netip.
 	if err := s.budget.Spend(work.ServerLookup, 1); err != nil {
 		return nil, fail(stepServers, wire.EDENoReachableAuthority, err)
 	}
-	s.looking[name] = true
+	note(&s.looking, name, true)
 	s.depth++
 	defer func() {
 		delete(s.looking, name)

@@ -98,7 +98,7 @@ func TestPreference(t *testing.T) {
 		exactly("useless reply", candidate{server: good, spent: true}, never)
 		exactly("lame", candidate{server: lame}, lastHope)
 		exactly("dead", candidate{server: dead}, reluctant)
-		r.unanswered[good] = maxUnanswered
+		note(&r.unanswered, good, maxUnanswered)
 		exactly("silent in this resolution", candidate{server: good}, never)
 		time.Sleep(time.Hour)
 		if got := share(candidate{server: dead}, willing); got < 20 || got > 100 {

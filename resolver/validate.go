@@ -218,15 +218,18 @@ func (s *resolution) Fetch(ctx context.Context, _ *work.Budget, name wire.Name, 
 	if r, ok := s.fetched[k]; ok {
 		return r, nil
 	}
-	r, ok := s.fetchKnown(name, t)
-	if !ok || s.refetched[k] > 0 {
-		f, err := s.iterate(ctx, name, t)
+	r, ok := dnssec.Reply{}, false
+	if s.errands[k] == nil && s.refetched[k] == 0 {
+		r, ok = s.fetchKnown(name, t)
+	}
+	if !ok {
+		f, err := s.collect(ctx, k)
 		if err != nil {
 			return dnssec.Reply{}, err
 		}
 		r = f.reply(s.now())
 	}
-	s.fetched[k] = r
+	note(&s.fetched, k, r)
 	return r, nil
 }
 
@@ -264,10 +267,10 @@ func (s *resolution) Refetch(name wire.Name, t wire.Type) bool {
 		return false
 	}
 	s.refetches++
-	s.refetched[k]++
+	note(&s.refetched, k, s.refetched[k]+1)
 	delete(s.fetched, k)
 	if server, ok := s.sources[k]; ok {
-		s.distrusted[server] = true
+		note(&s.distrusted, server, true)
 	}
 	dropped := cache.Key{Name: name, Type: t, Partition: s.routes.partition(name, t)}
 	if e, state := s.cache.RRsets.Get(dropped, cache.Glue, s.now()); state != cache.Missing && e.Status != wire.Secure { // what is secure may be all that is left (RFC 8767)
