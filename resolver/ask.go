@@ -123,9 +123,11 @@ func whenNone(candidate *candidate, cause error) error {
 func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *candidate, name wire.Name, kind wire.Type) (judgement, error) {
 	choice.sent++
 	q := wire.Question{Name: name, Type: kind, Class: wire.ClassIN, DO: true}
-	attempt, cancel := choice.patience(ctx, s, to)
-	defer cancel()
-	e := s.exchange(attempt, c.zone, to.server, q)
+	e := s.askInTime(ctx, c, choice, to, q)
+	if e.silent != (upstream.Server{}) {
+		choice.sent++
+		choice.candidateAt(e.silent).tries++
+	}
 	to = choice.candidateAt(e.server)
 	to.tries++
 	if e.err != nil {
@@ -150,6 +152,21 @@ func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *
 	default:
 		return j, &Error{Step: stepAsk, EDE: wire.EDEInvalidData, Err: errMalformed}
 	}
+}
+
+// askInTime asks to in such a way that a server that does not answer is not waited for alone while there is another that
+// nothing speaks against. A forwarder is given up after a time: two of them need not see each question that takes long.
+func (s *resolution) askInTime(ctx context.Context, c *cut, choice *selection, to *candidate, q wire.Question) *exchange {
+	other := choice.beside(s, to)
+	if other == nil {
+		return s.exchange(ctx, c.zone, to.server, upstream.Server{}, q)
+	}
+	if !to.server.Recursive {
+		return s.exchange(ctx, c.zone, to.server, other.server, q)
+	}
+	ctx, cancel := context.WithTimeout(ctx, otherWait)
+	defer cancel()
+	return s.exchange(ctx, c.zone, to.server, upstream.Server{}, q)
 }
 
 // judge classifies what is left of a reply.

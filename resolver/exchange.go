@@ -27,19 +27,21 @@ type exchangeKey struct {
 type exchange struct {
 	done     chan struct{}
 	server   upstream.Server // that was asked: the praise and the blame are its alone
+	silent   upstream.Server // that was asked before and is overdue; zero: none
 	reply    upstream.Reply
 	response response // what is left of the reply
 	sound    bool     // ... if it can be used at all
 	err      error
 }
 
-// exchange asks server, or waits for the reply to the same question that is on its way already.
-func (s *resolution) exchange(ctx context.Context, zone wire.Name, server upstream.Server, q wire.Question) *exchange {
+// exchange asks server, and when its reply is overdue other, unless that is the zero Server; or it waits for the reply to
+// the same question that is on its way already.
+func (s *resolution) exchange(ctx context.Context, zone wire.Name, server, other upstream.Server, q wire.Question) *exchange {
 	k := exchangeKey{zone, server.Recursive, key{q.Name, q.Type}}
 	for {
 		e, mine := s.exchanges.join(k)
 		if mine {
-			s.carry(ctx, k, e, server, q)
+			s.carry(ctx, k, e, server, other, q)
 			return e
 		}
 		select {
@@ -53,15 +55,20 @@ func (s *resolution) exchange(ctx context.Context, zone wire.Name, server upstre
 	}
 }
 
-// carry asks server on behalf of all who wait for e. They are let go even if it panics.
-func (s *resolution) carry(ctx context.Context, k exchangeKey, e *exchange, server upstream.Server, q wire.Question) {
+// carry asks on behalf of all who wait for e. They are let go even if it panics.
+func (s *resolution) carry(ctx context.Context, k exchangeKey, e *exchange, server, other upstream.Server, q wire.Question) {
 	defer s.exchanges.leave(k, e)
 	e.server, e.err = server, &upstream.Error{Outcome: upstream.Cancelled}
-	reply, err := s.exchanger.Exchange(ctx, server, q, s.budget)
-	if err == nil {
-		e.response, e.sound = scrub(reply.Msg, q, k.zone)
+	var a attempt
+	if other == (upstream.Server{}) {
+		a = s.attempt(ctx, server, q)
+	} else {
+		a, e.silent = s.inTurn(ctx, server, other, q)
 	}
-	e.reply, e.err = reply, err
+	if a.err == nil {
+		e.response, e.sound = scrub(a.reply.Msg, q, k.zone)
+	}
+	e.server, e.reply, e.err = a.server, a.reply, a.err
 }
 
 // personal reports whether an error concerns only the resolution that it came to: its time or its budget.

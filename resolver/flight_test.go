@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -99,14 +100,14 @@ func TestCloseWhileBusy(t *testing.T) {
 // panicky is an Exchanger that panics when it is asked the first time.
 type panicky struct {
 	Exchanger
-	once sync.Once
+	panicked atomic.Bool
 }
 
 func (p *panicky) Exchange(ctx context.Context, s upstream.Server, q wire.Question, w *work.Budget) (upstream.Reply, error) {
-	p.once.Do(func() {
-		time.Sleep(time.Second)
+	if !p.panicked.Swap(true) {
+		time.Sleep(100 * time.Millisecond)
 		panic("a bug")
-	})
+	}
 	return p.Exchanger.Exchange(ctx, s, q, w)
 }
 

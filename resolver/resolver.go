@@ -34,6 +34,7 @@ type Resolver struct {
 
 	flights   flights
 	exchanges exchanges
+	overlaps  overlaps
 }
 
 const (

@@ -1,7 +1,6 @@
 package resolver
 
 import (
-	"context"
 	"net/netip"
 	"slices"
 	"time"
@@ -161,15 +160,17 @@ func (s *selection) candidateAt(server upstream.Server) *candidate {
 // to see whether it is still dead, or slow beyond reason, must not cost the client its answer.
 const otherWait = 800 * time.Millisecond
 
-// patience returns the context for asking c.
-func (s *selection) patience(ctx context.Context, r *resolution, c *candidate) (context.Context, context.CancelFunc) {
+// beside returns another candidate that nothing speaks against, nil when there is none. Of several it is any.
+func (s *selection) beside(r *resolution, c *candidate) *candidate {
 	now := r.now()
+	start := below(len(s.candidates))
 	for i := range s.candidates {
-		if other := &s.candidates[i]; other != c && other.tries == 0 && r.preference(s, other, now) == willing {
-			return context.WithTimeout(ctx, otherWait)
+		other := &s.candidates[(start+i)%len(s.candidates)]
+		if other != c && other.tries == 0 && r.preference(s, other, now) == willing {
+			return other
 		}
 	}
-	return context.WithCancel(ctx)
+	return nil
 }
 
 // fallBack adds, once, the glue that the parents of the servers' own zones hold for them: where the child publishes an

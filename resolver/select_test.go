@@ -166,7 +166,7 @@ func TestForwarderAndServersAreDifferentExchanges(t *testing.T) {
 		q := wire.Question{Name: wire.MustName("new.shop.example."), Type: wire.TypeA}
 		var group sync.WaitGroup
 		group.Go(func() {
-			s.r.newResolution(wire.Question{}, nil).exchange(context.Background(), wire.MustName("shop.example."), to, q)
+			s.r.newResolution(wire.Question{}, nil).exchange(context.Background(), wire.MustName("shop.example."), to, upstream.Server{}, q)
 		})
 		time.Sleep(10 * time.Millisecond)
 		started := time.Now()

@@ -20,6 +20,10 @@ type Client struct {
 	mixedCase bool
 	cookies   cookies
 	pool      *pool
+
+	overtaken chan struct{}   // a token for each server that is listened for in the background
+	closing   context.Context // ends that
+	close     context.CancelFunc
 }
 
 // Options say how a Client works. The zero value of each field is its default.
@@ -98,13 +102,16 @@ func New(o Options) *Client {
 	if o.Connections <= 0 {
 		o.Connections = 256
 	}
-	return &Client{
+	c := &Client{
 		network:   o.Network,
 		memory:    o.Memory,
 		now:       o.Now,
 		mixedCase: !o.CaseRandomisationOff,
 		pool:      newPool(o.Network, o.Connections, o.Now),
+		overtaken: make(chan struct{}, maxOvertaken),
 	}
+	c.closing, c.close = context.WithCancel(context.Background())
+	return c
 }
 
 // Exchange asks s the question q, once as seen by the caller: over UDP with a time-out from memory, then, where what
@@ -131,7 +138,11 @@ const maxTrialConnects = 3
 // Close closes the connections that are kept and waits until nothing of them is left. From now on exchanges that
 // need TCP fail.
 func (c *Client) Close() error {
+	c.close()
 	c.pool.close()
+	for range cap(c.overtaken) { // when all tokens are taken, nobody is left, and nobody comes
+		c.overtaken <- struct{}{}
+	}
 	return nil
 }
 

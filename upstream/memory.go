@@ -156,6 +156,24 @@ func (r *record) timeout() time.Duration {
 	return min(d, maxTimeout)
 }
 
+// Bounds of the time after which a reply over UDP is overdue.
+const (
+	firstOverdue = 150 * time.Millisecond // of a server of which nothing is known
+	minOverdue   = 30 * time.Millisecond
+)
+
+// Overdue returns after how long another server may be asked beside s, whose reply is probably lost, and is waited for all
+// the same: two to three round trips, by how much they vary.
+func (m *Memory) Overdue(s Server) time.Duration {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r, ok := m.servers.Peek(s.endpoint())
+	if !ok || r.srtt == 0 {
+		return firstOverdue
+	}
+	return max(min(max(r.srtt+4*r.rttvar, 2*r.srtt), 3*r.srtt), minOverdue)
+}
+
 // MarkLame remembers for 15 minutes that s does not serve zone, though it is delegated to it.
 func (m *Memory) MarkLame(s Server, zone wire.Name, now time.Time) {
 	m.mu.Lock()

@@ -4,40 +4,69 @@ import (
 	"context"
 	"errors"
 	"net"
+	"os"
 	"syscall"
 	"time"
 )
 
 // overUDP sends one query from a socket that exists for it alone, and listens for the server's time-out.
 func (x *exchange) overUDP(ctx context.Context) (Reply, verdict, error) {
-	attempt, cancel := context.WithTimeout(ctx, x.timeout)
-	defer cancel()
 	sent := x.now()
-	conn, err := x.network.DialContext(attempt, "udp", x.server.Addr.String())
+	conn, err := x.network.DialContext(ctx, "udp", x.server.Addr.String())
 	if err != nil {
 		x.blameRoute(ctx, err, sent)
 		return Reply{}, 0, err
 	}
-	defer func() { _ = conn.Close() }()
-	defer context.AfterFunc(attempt, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })() // wakes the reader
-
 	q := newQuery(x.question, x.form(localAddr(conn)))
 	if err := x.spendQuery(); err != nil {
+		_ = conn.Close()
 		return Reply{}, 0, err
 	}
 	sent = x.now()
 	if _, err := conn.Write(q.msg); err != nil {
+		_ = conn.Close()
 		x.blame(ctx, err, sent)
 		return Reply{}, 0, err
 	}
-	return x.listen(ctx, conn, &q, sent)
+	reply, v, err := x.listen(ctx, conn, &q, sent)
+	if errors.Is(err, os.ErrDeadlineExceeded) && errors.Is(context.Cause(ctx), ErrOvertaken) && x.stay(conn, &q, sent) {
+		return reply, v, err
+	}
+	_ = conn.Close()
+	return reply, v, err
 }
+
+// ErrOvertaken is the cause with which a caller ends the wait for a server because another one has answered. Nobody waits
+// for its reply any more, but it is still listened for: its time is a measurement, and silence a failure. Else a slow
+// server and a dead one would look the same.
+var ErrOvertaken = errors.New("another server has answered")
+
+// stay listens in the background until the server's time is up. It takes conn over, unless many are listened for already.
+func (x *exchange) stay(conn net.Conn, q *query, sent time.Time) bool {
+	select {
+	case x.overtaken <- struct{}{}:
+	default:
+		return false
+	}
+	x.timeout -= x.now().Sub(sent)
+	go func() {
+		defer func() { <-x.overtaken }()
+		defer func() { _ = conn.Close() }()
+		_, _, _ = x.listen(x.closing, conn, q, sent)
+	}()
+	return true
+}
+
+// maxOvertaken bounds the servers that are listened for in the background.
+const maxOvertaken = 500
 
 // listen reads until a reply decides the step or the time is up. Anything that is not a reply to q neither ends the wait
 // nor speaks against the server: it need not come from there (RFC 5452 section 9.1; TuDoor, CVE-2023-26437). What came
 // with the right ID and still could not be used decides only when nothing better has come in time.
 func (x *exchange) listen(ctx context.Context, conn net.Conn, q *query, sent time.Time) (Reply, verdict, error) {
-	hint := answered // none
+	_ = conn.SetReadDeadline(time.Now().Add(x.timeout))                                  //nolint:forbidigo // the system's clock, by which it wakes
+	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })() // wakes the reader
+	hint := answered                                                                     // none
 	buf := make([]byte, q.limit+1)
 	for {
 		n, err := conn.Read(buf)
