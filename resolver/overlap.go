@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"context"
+	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -27,13 +28,16 @@ func (s *resolution) inTurn(ctx context.Context, first, second upstream.Server, 
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	beside := make(chan *attempt, 1)
-	overdue := time.AfterFunc(s.memory.Overdue(first), func() {
+	patience := s.memory.Overdue(first)
+	due := s.now().Add(patience)
+	overdue := time.AfterFunc(patience, func() {
 		var b *attempt
 		defer func() {
 			_ = recover() // first goes on without
 			beside <- b
 		}()
-		if !s.overlaps.take() {
+		runtime.Gosched() // behind all that can run, among them whoever has a reply to read
+		if s.now().Sub(due) > maxLag || ctx.Err() != nil || !s.overlaps.take() {
 			return
 		}
 		enough := time.AfterFunc(otherWait, func() { cancel(context.DeadlineExceeded) })
@@ -61,6 +65,9 @@ func (s *resolution) inTurn(ctx context.Context, first, second upstream.Server, 
 		return a, second
 	}
 }
+
+// maxLag is how late this machine may be itself: if it is, the reply probably waits here.
+const maxLag = 25 * time.Millisecond
 
 // Overlaps bound how often a second server is asked while the first is waited for: one in ten exchanges. Where more are
 // overdue, it is this machine or its line that is slow, and asking more would make it worse.
