@@ -3,6 +3,7 @@ package resolver
 import (
 	"bytes"
 	"net/netip"
+	"sync"
 
 	"github.com/miekg/dns"
 
@@ -32,7 +33,9 @@ func scrub(msg *dns.Msg, question wire.Question, zone wire.Name) (response, bool
 		authoritative: msg.Authoritative,
 		recursive:     msg.RecursionAvailable,
 	}
-	s := scrubber{zone: zone, keepSigs: question.Type == wire.TypeRRSIG}
+	s := scrubber{zone: zone, keepSigs: question.Type == wire.TypeRRSIG, room: rooms.Get().(*room)}
+	s.buf = s.room[:]
+	defer s.room.end()
 	r.answer = s.sets(msg.Answer)
 	r.authority = s.sets(msg.Ns)
 	r.away = pointsAway(msg.Ns, zone)
@@ -57,7 +60,18 @@ type scrubber struct {
 	zone      wire.Name
 	keepSigs  bool // RRSIGs were asked for: they are an RRset of their own
 	oversized bool
-	buf       []byte
+	room      *room
+	buf       []byte // of the room, or larger
+}
+
+// A room is where RDATA are laid out, one at a time.
+type room [2048]byte
+
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+func (r *room) end() {
+	clear(r[:])
+	rooms.Put(r)
 }
 
 // sets groups records into RRsets, in the order in which they first appear, and hangs signatures on what they cover.
@@ -129,9 +143,6 @@ func (s *scrubber) owner(h *dns.RR_Header) (wire.Name, bool) {
 
 // rdata returns a record's RDATA without compression, good until the next call.
 func (s *scrubber) rdata(rr dns.RR, owner wire.Name) ([]byte, bool) {
-	if s.buf == nil {
-		s.buf = make([]byte, 2048)
-	}
 	for {
 		end, err := dns.PackRR(rr, s.buf, 0, nil, false)
 		if err == nil {

@@ -140,8 +140,11 @@ const maxTrialConnects = 3
 func (c *Client) Close() error {
 	c.close()
 	c.pool.close()
-	for range cap(c.overtaken) { // when all tokens are taken, nobody is left, and nobody comes
+	for range cap(c.overtaken) { // who has all tokens is alone
 		c.overtaken <- struct{}{}
+	}
+	for range cap(c.overtaken) {
+		<-c.overtaken
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -35,13 +34,13 @@ type cookies struct {
 // of returns the cookie for a server as seen from a local address: a keyed hash of both (RFC 7873 appendix A.1), so
 // that no two servers see the same one.
 func (c *cookies) of(server, local netip.Addr, now time.Time) cookie {
-	key := c.keyAt(now)
-	mac := hmac.New(sha256.New, key[:])
-	for _, a := range [...]netip.Addr{server, local} {
-		octets := a.As16()
-		mac.Write(octets[:])
-	}
-	return cookie(mac.Sum(nil)[:len(cookie{})])
+	var of [sha256.Size + 2*16]byte
+	key, theirs, ours := c.keyAt(now), server.As16(), local.As16()
+	n := copy(of[:], key[:])
+	n += copy(of[n:], theirs[:])
+	copy(of[n:], ours[:])
+	sum := sha256.Sum256(of[:]) // of one length only, and cut short, so that nothing can be appended to it
+	return cookie(sum[:len(cookie{})])
 }
 
 func (c *cookies) keyAt(now time.Time) [sha256.Size]byte {

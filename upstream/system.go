@@ -32,7 +32,7 @@ func (System) DialContext(ctx context.Context, network, address string) (net.Con
 		return nil, err
 	}
 	if network == "udp" {
-		return dialUDP(ctx, remote)
+		return dialUDP(remote)
 	}
 	d := net.Dialer{KeepAlive: -1} // an idle connection is closed before a probe would be due
 	d.SetMultipathTCP(false)       // sandboxes that know TCP do not see MPTCP sockets
@@ -60,23 +60,34 @@ func literal(network, address string) (netip.AddrPort, error) {
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port()), nil
 }
 
-func dialUDP(ctx context.Context, remote netip.AddrPort) (net.Conn, error) {
+func dialUDP(remote netip.AddrPort) (net.Conn, error) {
+	family, to := "udp4", net.UDPAddrFromAddrPort(remote)
+	if remote.Addr().Is6() {
+		family = "udp6"
+	}
 	var err error
 	for range maxBinds {
-		d := net.Dialer{Control: keepWhole, LocalAddr: &net.UDPAddr{Port: randomPort()}}
-		var conn net.Conn
-		if conn, err = d.DialContext(ctx, "udp", remote.String()); err == nil {
-			udp, ok := conn.(*net.UDPConn)
-			if !ok {
-				return conn, nil
-			}
-			return &peerConn{udp, remote}, nil
+		var conn *net.UDPConn
+		if conn, err = net.DialUDP(family, &net.UDPAddr{Port: randomPort()}, to); err == nil {
+			return prepared(conn, family, remote)
 		}
 		if !errors.Is(err, syscall.EADDRINUSE) {
 			break
 		}
 	}
 	return nil, err
+}
+
+func prepared(conn *net.UDPConn, family string, remote netip.AddrPort) (net.Conn, error) {
+	raw, err := conn.SyscallConn()
+	if err == nil {
+		err = keepWhole(family, "", raw)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return &peerConn{conn, remote}, nil
 }
 
 // randomPort draws from all ports that are not well-known, each as likely as any other.

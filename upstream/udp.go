@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -67,7 +68,9 @@ func (x *exchange) listen(ctx context.Context, conn net.Conn, q *query, sent tim
 	_ = conn.SetReadDeadline(time.Now().Add(x.timeout))                                  //nolint:forbidigo // the system's clock, by which it wakes
 	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })() // wakes the reader
 	hint := answered                                                                     // none
-	buf := make([]byte, q.limit+1)
+	room := receivedPool.Get().(*received)
+	defer room.end()
+	buf := room[:q.limit+1]
 	for {
 		n, err := conn.Read(buf)
 		if err != nil {
@@ -93,6 +96,17 @@ func (x *exchange) listen(ctx context.Context, conn net.Conn, q *query, sent tim
 			hint = unreadable
 		}
 	}
+}
+
+// A received has room for a reply, and for one octet more than any that was asked for.
+type received [payloadSize + 1]byte
+
+var receivedPool = sync.Pool{New: func() any { return new(received) }}
+
+// end leaves nothing of what was asked behind.
+func (r *received) end() {
+	clear(r[:])
+	receivedPool.Put(r)
 }
 
 // blameRoute is for sockets that could not be connected. That sends no packet, so it is this machine's word alone:
