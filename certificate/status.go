@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"slices"
 	"time"
 )
 
@@ -38,6 +39,12 @@ const (
 var stateNames = [...]string{Good: "good", Early: "not valid yet", Soon: "expires soon", Expired: "expired", Awaited: "awaited"}
 
 func (s State) String() string { return stateNames[s] }
+
+// ParseState reads what String has written.
+func ParseState(name string) (s State, ok bool) {
+	i := slices.Index(stateNames[:], name)
+	return State(max(i, 0)), i >= 0
+}
 
 func stateOf(leaf *x509.Certificate, now time.Time) State {
 	switch {

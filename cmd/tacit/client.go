@@ -78,11 +78,14 @@ func shownCertificates(ctx context.Context, c *config.Config) []certificate.Stat
 	return server.ReadCertificates(c, time.Now())
 }
 
+// certificatesOf leaves out what is in a state that this build does not know: the running tacit may be another.
 func certificatesOf(s admin.Status) []certificate.Status {
 	var list []certificate.Status
 	for _, c := range s.Certificates {
-		if c.State != certificate.Awaited.String() && c.State != certificate.Expired.String() {
-			list = append(list, certificate.Status{Names: c.Names, File: c.File, Pin: c.Pin, SelfSigned: c.SelfSigned, NotAfter: c.Until})
+		if state, ok := certificate.ParseState(c.State); ok {
+			list = append(list, certificate.Status{
+				Names: c.Names, File: c.File, NotAfter: c.Until, State: state, Pin: c.Pin, SelfSigned: c.SelfSigned,
+			})
 		}
 	}
 	return list

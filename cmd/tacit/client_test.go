@@ -4,7 +4,11 @@ import (
 	"strings"
 	"testing"
 
+	"tacit/admin"
+	"tacit/certificate"
+	"tacit/config"
 	"tacit/discovery"
+	"tacit/internal/server"
 )
 
 func TestClientsAreListed(t *testing.T) {
@@ -45,5 +49,27 @@ func TestClientIsRefusedWhatIsNotServed(t *testing.T) {
 		if stdout != "" {
 			t.Errorf("%s: wrote %q", c.args, stdout)
 		}
+	}
+}
+
+func TestClientIsToldOnlyOfCertificatesThatItCanBelieve(t *testing.T) {
+	c, err := config.Load(file(t, "[listen]\ntls = ['192.0.2.53:853']\nname = 'dns.example'\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, state := range []certificate.State{certificate.Good, certificate.Early, certificate.Soon, certificate.Expired, certificate.Awaited} {
+		t.Run(state.String(), func(t *testing.T) {
+			shown := certificatesOf(admin.Status{Certificates: []admin.Certificate{{
+				Names: []string{"dns.example"}, State: state.String(), Pin: "pin",
+			}}})
+			proof := server.Describe(c, shown).Proof
+			believed := state == certificate.Good || state == certificate.Soon
+			if told := len(proof.Pins) > 0; told != believed {
+				t.Errorf("pins %v", proof.Pins)
+			}
+		})
+	}
+	if shown := certificatesOf(admin.Status{Certificates: []admin.Certificate{{State: "of another version"}}}); len(shown) != 0 {
+		t.Errorf("a state that is not known: %v", shown)
 	}
 }
