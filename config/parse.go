@@ -128,30 +128,22 @@ func parseName(s string) (wire.Name, error) {
 	return n, nil
 }
 
-// parseHost takes the empty text as the absence of a name. A host name has letters, digits and hyphens (RFC 1123
-// section 2.1), and its last label is not a number, or it would be taken for an address (RFC 3696 section 2).
+// parseHost takes the empty text as the absence of a name.
 func parseHost(s string) (wire.Name, error) {
 	if s == "" {
 		return wire.Root, nil
 	}
 	n, err := wire.ParseName(s)
-	switch labels := strings.Split(strings.TrimSuffix(strings.ToLower(s), "."), "."); {
-	case err != nil || n.IsRoot() || !isHost(labels):
+	switch {
+	case err != nil || !wire.IsHostName(s):
 		return n, errHost
-	case labels[len(labels)-1] == "local":
+	case n.Within(multicast):
 		return n, errMDNS
 	}
 	return n, nil
 }
 
-func isHost(labels []string) bool {
-	for _, l := range labels {
-		if strings.HasPrefix(l, "-") || strings.HasSuffix(l, "-") || strings.Trim(l, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-			return false
-		}
-	}
-	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
-}
+var multicast = wire.MustName("local.") // RFC 6762 section 3
 
 // parseInfoURL asks for what fits a character-string of RESINFO behind its key.
 func parseInfoURL(s string) (string, error) {

@@ -90,7 +90,7 @@ func parseAuthority(s string, port uint16) (netip.AddrPort, error) {
 		return netip.AddrPortFrom(a.Unmap(), port), nil
 	case err == nil && a.Is6() && bare == s:
 		return netip.AddrPort{}, errBrackets
-	case isHostName(strings.TrimRight(s, ":0123456789")):
+	case wire.IsHostName(strings.TrimRight(s, ":0123456789")):
 		return netip.AddrPort{}, errHostName
 	}
 	return netip.AddrPort{}, errUpstream
@@ -125,7 +125,7 @@ func (u *Upstream) identify(list string) error {
 			continue
 		}
 		switch {
-		case !isHostName(part):
+		case !wire.IsHostName(part):
 			return errIdentity
 		case u.Name != "":
 			return errTwoNames
@@ -133,20 +133,4 @@ func (u *Upstream) identify(list string) error {
 		u.Name = strings.ToLower(strings.TrimSuffix(part, "."))
 	}
 	return nil
-}
-
-// isHostName holds a text against RFC 1123 section 2.1, as certificates have names. The last label of a name is never a
-// number: an address is none.
-func isHostName(s string) bool {
-	s = strings.TrimSuffix(s, ".")
-	if _, err := wire.ParseName(s); err != nil || s == "" {
-		return false
-	}
-	labels := strings.Split(s, ".")
-	for _, l := range labels {
-		if l == "" || l[0] == '-' || l[len(l)-1] == '-' || strings.Trim(l, "-0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "" {
-			return false
-		}
-	}
-	return strings.Trim(labels[len(labels)-1], "0123456789") != ""
 }

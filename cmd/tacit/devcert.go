@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"tacit/certificate"
+	"tacit/internal/wire"
 )
 
 func newDevCert() *cobra.Command {
@@ -58,24 +59,12 @@ func parseSubjects(args []string) (o certificate.LocalOptions, err error) {
 			continue
 		}
 		name := strings.ToLower(strings.TrimSuffix(arg, "."))
-		if !isHost(strings.TrimPrefix(name, "*.")) {
+		if !wire.IsHostName(strings.TrimPrefix(name, "*.")) {
 			return o, errSubject
 		}
 		o.Names = append(o.Names, name)
 	}
 	return o, nil
-}
-
-// isHost follows RFC 1123 section 2.1. A last label of digits alone would be an address that is not one.
-func isHost(name string) bool {
-	labels := strings.Split(name, ".")
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" ||
-			strings.HasPrefix(label, "-") || strings.HasSuffix(label, "-") {
-			return false
-		}
-	}
-	return len(name) <= 253 && strings.Trim(labels[len(labels)-1], "0123456789") != ""
 }
 
 func writeLocal(w io.Writer, l certificate.Local) error {

@@ -142,7 +142,7 @@ func hostNames(c *config.Config, host string) []string {
 		names = append(names, strings.ToLower(strings.TrimSuffix(c.Listen.Name.Reveal(), ".")))
 	}
 	for _, name := range []string{"localhost", strings.ToLower(host)} {
-		if isHostName(name) && !slices.Contains(names, name) {
+		if wire.IsHostName(name) && !slices.Contains(names, name) {
 			names = append(names, name)
 		}
 	}
@@ -169,12 +169,6 @@ const maxOwnAddresses = 32
 
 func sameFamily(a netip.Addr, list []netip.Addr) []netip.Addr {
 	return slices.DeleteFunc(slices.Clone(list), func(b netip.Addr) bool { return a.Is4() != b.Is4() })
-}
-
-// isHostName keeps out what would make the certificate unreadable.
-func isHostName(s string) bool {
-	_, err := wire.ParseName(s)
-	return err == nil && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-.") == ""
 }
 
 // interfaceAddresses are those of this machine that clients elsewhere can connect to.
