@@ -178,7 +178,7 @@ func BenchmarkHTTP2(b *testing.B) {
 			conn := newConnection(s.front, HTTPS, netip.MustParseAddr("192.0.2.1"))
 			conn.cut = func() {}
 			b.ResetTimer()
-			newHTTP2Conn(&doh{front: s.front, transport: HTTPS}, s.conns, conn, tape).serve()
+			newHTTP2Conn(&doh{front: s.front}, s.conns, conn, tape).serve()
 			if got := s.Counters(HTTPS).Answers(wire.NoError); got != uint64(b.N) {
 				b.Fatal(got)
 			}

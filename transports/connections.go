@@ -18,7 +18,7 @@ type connection struct {
 	pending   atomic.Int32 // queries in progress
 	greeting  bool         // its handshake is in progress; under the table's lock
 	many      bool         // it is a proxy's, who speaks for many clients
-	bodies    atomic.Int64 // octets of queries that are not complete
+	bodies    atomic.Int64 // octets of queries that are not complete, by HTTP/1.1, HTTP/3 and DoQ
 
 	ctx  context.Context // ends with the connection
 	stop context.CancelFunc

@@ -426,7 +426,7 @@ func TestDoQBesideHTTP3(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	addr := []netip.AddrPort{localAddr(free.LocalAddr())}
+	addr := []netip.AddrPort{endpoint(free.LocalAddr())}
 	_ = free.Close()
 	certificate, roots := certify(t)
 	s, err := Listen(t.Context(), Options{

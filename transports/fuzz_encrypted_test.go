@@ -38,7 +38,7 @@ func fuzzedDoH(t *testing.T, method, query string, body []byte) *httptest.Respon
 		r.Header.Set("Content-Type", messageType)
 	}
 	w := httptest.NewRecorder()
-	(&doh{front: s.front, transport: HTTPS}).ServeHTTP(w, r)
+	(&doh{front: s.front}).ServeHTTP(w, r)
 	s.front.resolutions.Wait()
 	if s.Counters(HTTPS).Panics.Load() != 0 || inUse(s) != 0 || c.pending.Load() != 0 {
 		t.Fatal("a panic, or something is left behind")

@@ -74,7 +74,7 @@ func abuseGreeted(t *testing.T, o Options, tr Transport) (s *Server, encrypted *
 	l.proxies = o.Proxies
 	if l.tls = o.tlsConfig(alpnDoT); tr == HTTPS {
 		l.tls = o.tlsConfig(alpnHTTP2, alpnHTTP1)
-		l.service = s.httpService(&doh{front: s.front, transport: HTTPS})
+		l.service = s.httpService(&doh{front: s.front})
 	}
 	serve(t, s, known, everybody{})
 	return s, encrypted

@@ -47,7 +47,7 @@ type http2Conn struct {
 	resets, idleFrames flood
 	began              time.Time
 	requests           int
-	bodies             int // streams whose body is to come
+	incomplete         int // streams whose body is to come
 }
 
 // GoneStreams are the last streams that the server has ended before the client had: what is on its way on them is nobody's
@@ -84,7 +84,7 @@ const (
 	// How many frames of a kind a client may send within floodWithin.
 	floodWithin   = 10 * time.Second
 	maxResets     = 200  // CVE-2023-44487
-	maxIdleFrames = 1000 // SETTINGS, PING, PRIORITY, empty DATA, small WINDOW_UPDATE and what is unknown
+	maxIdleFrames = 1000 // SETTINGS, PING, PRIORITY, GOAWAY, CONTINUATION, empty DATA, small WINDOW_UPDATE and what is unknown
 	paidFor       = 4    // of which a request pays for so many
 	smallUpdate   = 1 << 10
 	maxSettings   = 32 // in one frame: each may touch all streams
@@ -454,7 +454,7 @@ func (h *http2Conn) deadline(now time.Time) time.Time {
 	case h.blocked > 0: // the client gives no room
 		limit = time.Unix(0, h.active.Load()).Add(writeWithin)
 	}
-	if h.bodies == 0 {
+	if h.incomplete == 0 {
 		return limit
 	}
 	for _, s := range h.streams {

@@ -215,7 +215,7 @@ func (h *http2Conn) openStream(r *http2Request) *http2Stream {
 	s := &http2Stream{began: time.Now(), window: h.initial, length: r.length, post: !r.ended}
 	h.streams[r.stream] = s
 	if s.post {
-		h.bodies++
+		h.incomplete++
 	}
 	return s
 }
@@ -224,7 +224,7 @@ func (h *http2Conn) openStream(r *http2Request) *http2Stream {
 func (h *http2Conn) bodyDone(s *http2Stream) {
 	if s.post {
 		s.post = false
-		h.bodies--
+		h.incomplete--
 	}
 }
 
@@ -259,7 +259,7 @@ func (h *http2Conn) receiveData(f *http2.DataFrame) error {
 	}
 	s.received += int64(len(f.Data()))
 	if s.query.form == nil && s.status == 0 { // otherwise the body says nothing
-		s.body = append(s.body, f.Data()...)
+		s.body = append(withRoom(s.body, len(f.Data())), f.Data()...)
 	}
 	if f.StreamEnded() {
 		return h.endBody(f.StreamID, s)

@@ -39,7 +39,7 @@ func dialHTTP2(t *testing.T, r Responder, settings ...http2.Setting) *http2Clien
 	c.cut, c.halt = func() { _ = there.Close() }, func() { _ = there.SetReadDeadline(longAgo) }
 	s.conns.add(c)
 	here = newEager(here)
-	served := newHTTP2Conn(&doh{front: s.front, transport: HTTPS}, s.conns, c, there)
+	served := newHTTP2Conn(&doh{front: s.front}, s.conns, c, there)
 	client := &http2Client{http2.NewFramer(here, here), here, s, served, make(chan struct{})}
 	client.SetReuseFrames()
 	go func() {

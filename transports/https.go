@@ -14,10 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
-	"tacit/internal/place"
 	"tacit/internal/wire"
 )
 
@@ -28,9 +26,8 @@ const messageType = "application/dns-message" // RFC 8484 section 6
 
 // A doh answers requests, whatever version of HTTP they came by.
 type doh struct {
-	front     *front
-	transport Transport
-	altSvc    string // tells of HTTP/3 (RFC 7838), empty: nothing
+	front  *front
+	altSvc string // tells of HTTP/3 (RFC 7838), empty: nothing
 
 	plain   bool           // in clear, for reverse proxies, who say who the client is
 	proxies []netip.Prefix // where they are; who comes by a Unix socket has no address
@@ -55,7 +52,7 @@ func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := r.Context()
-	if d.transport == HTTP3 { // who cancels a request gets nothing for it: its place is taken until the resolution is over
+	if c.transport == HTTP3 { // who cancels a request gets nothing for it: its place is taken until the resolution is over
 		ctx = c.ctx
 	}
 	if busy > maxQUICStreams {
@@ -69,7 +66,7 @@ func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	defer clear(q.message)
 	answer := func(msg []byte) { write(w, q.form, msg) }
-	if d.front.exchange(ctx, q.message, addr, link{transport: d.transport}, answer) == dropped {
+	if d.front.exchange(ctx, q.message, addr, link{transport: c.transport}, answer) == dropped {
 		fail(w, http.StatusBadRequest)
 	}
 }
@@ -131,17 +128,27 @@ func readRequest(w http.ResponseWriter, r *http.Request, c *connection) (q reque
 		return readGET(r.URL.RawQuery)
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
-	message, err := readUpTo(r.Body, nil, maxMessage, c)
-	switch {
-	case errors.Is(err, errTooLong):
-		return request{}, http.StatusRequestEntityTooLarge
-	case errors.Is(err, errTooMuch):
-		return request{}, http.StatusTooManyRequests
-	case err != nil:
-		return request{}, http.StatusBadRequest
+	message, err := readUpTo(r.Body, make([]byte, 0, bodyRoom), maxMessage, c)
+	if err != nil {
+		clear(message)
+		return request{}, statusOf(err)
 	}
 	return readPOST(message)
 }
+
+// statusOf says with which status a body is refused that could not be read.
+func statusOf(err error) int {
+	switch {
+	case errors.Is(err, errTooLong):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, errTooMuch):
+		return http.StatusTooManyRequests
+	}
+	return http.StatusBadRequest
+}
+
+// bodyRoom is enough for what clients ask, with its padding (RFC 8467 section 4.1).
+const bodyRoom = 512
 
 // maxBodies bounds what has come of the incomplete queries of one connection, in octets.
 const maxBodies = 256 << 10
@@ -151,14 +158,13 @@ var (
 	errTooMuch = errors.New("too much on one connection")
 )
 
-// readUpTo appends to dst until the end of r. While it waits, what has come counts for the connection.
-func readUpTo(r io.Reader, dst []byte, most int, c *connection) ([]byte, error) {
-	before := len(dst)
-	defer func() { c.bodies.Add(-int64(len(dst) - before)) }()
+// readUpTo reads until the end of r, into room or, when that is full, elsewhere. While it waits, what has come counts for the
+// connection.
+func readUpTo(r io.Reader, room []byte, most int, c *connection) ([]byte, error) {
+	dst := room[:0]
+	defer func() { c.bodies.Add(-int64(len(dst))) }()
 	for {
-		if len(dst) == cap(dst) {
-			dst = append(dst, 0)[:len(dst)]
-		}
+		dst = withRoom(dst, 1)
 		n, err := r.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		switch held := c.bodies.Add(int64(n)); {
@@ -172,6 +178,16 @@ func readUpTo(r io.Reader, dst []byte, most int, c *connection) ([]byte, error) 
 			return dst, errTooMuch
 		}
 	}
+}
+
+// withRoom makes room for n more octets, and leaves no copy behind of those that are there.
+func withRoom(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	larger := append(make([]byte, 0, max(len(b)+n, 2*cap(b))), b...)
+	clear(b)
+	return larger
 }
 
 // judgeRequest judges what stands above the body of a request; length is negative when it is not known.
@@ -192,11 +208,8 @@ func judgeRequest(path, method, mediaType string, length int64) (status int) {
 }
 
 func readPOST(message []byte) (request, int) {
-	switch {
-	case len(message) < wire.HeaderLength:
+	if len(message) < wire.HeaderLength {
 		return request{}, http.StatusBadRequest
-	case len(message) > maxMessage:
-		return request{}, http.StatusRequestEntityTooLarge
 	}
 	return request{message, messageForm{}}, http.StatusOK
 }
@@ -277,16 +290,14 @@ type httpService struct {
 	doh    *doh // nil: no DNS, and no HTTP/2
 	server *http.Server
 	queue  *greeted
-	conns  *connections
 }
 
-func newHTTPService(handler http.Handler, conns *connections) *httpService {
+func newHTTPService(handler http.Handler) *httpService {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	d, _ := handler.(*doh)
 	return &httpService{
 		doh:   d,
-		conns: conns,
 		queue: &greeted{waiting: make(chan net.Conn), closed: make(chan struct{})},
 		server: &http.Server{
 			Handler:           handler,
@@ -310,7 +321,7 @@ func (h *httpService) serve(s *socket, conn net.Conn) {
 	if t, ok := conn.(*tls.Conn); ok {
 		switch t.ConnectionState().NegotiatedProtocol {
 		case alpnHTTP2:
-			newHTTP2Conn(h.doh, h.conns, s.connection, conn).serve()
+			newHTTP2Conn(h.doh, s.listener.conns, s.connection, conn).serve()
 			closeTLS(s, conn)
 			return
 		case "", alpnHTTP1: // a client that names nothing speaks HTTP/1.1
@@ -319,7 +330,7 @@ func (h *httpService) serve(s *socket, conn net.Conn) {
 			return
 		}
 	}
-	h.conns.entrust(s.connection)
+	s.listener.conns.entrust(s.connection)
 	select {
 	case h.queue.waiting <- conn:
 	case <-h.queue.closed:
@@ -377,30 +388,6 @@ func connectionOf(ctx context.Context) *connection {
 }
 
 var _ service = (*httpService)(nil)
-
-// openPlain listens where DoH is spoken in clear.
-func openPlain(ctx context.Context, addr string) (net.Listener, error) {
-	if strings.HasPrefix(addr, "/") {
-		return openUnix(ctx, addr)
-	}
-	ap, err := netip.ParseAddrPort(addr)
-	if err != nil {
-		return nil, errListen
-	}
-	return openTCP(ctx, ap)
-}
-
-// openUnix listens on a Unix socket for our own user and group: the proxy is another user.
-func openUnix(ctx context.Context, path string) (net.Listener, error) {
-	listener, err := place.Listen(ctx, path, 0o660)
-	switch {
-	case errors.Is(err, place.ErrInUse), errors.Is(err, place.ErrNoSocket):
-		return nil, syscall.EADDRINUSE
-	case err != nil:
-		return nil, err
-	}
-	return listener, nil
-}
 
 // altSvc says where HTTP/3 is, for a day (RFC 7838 section 3).
 func altSvc(port uint16) string {

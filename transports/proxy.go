@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"net"
 	"net/netip"
 	"time"
 
@@ -68,15 +67,4 @@ func cutProxyHeader(datagram []byte, proxy netip.Addr) (addr netip.Addr, msg []b
 		addr = proxy
 	}
 	return addr, datagram[len(datagram)-octets.Len()-r.Buffered():], nil
-}
-
-// hostOf is the address in a net.Addr of TCP or UDP, not valid when there is none.
-func hostOf(addr net.Addr) netip.Addr {
-	switch a := addr.(type) {
-	case *net.TCPAddr:
-		return a.AddrPort().Addr().Unmap()
-	case *net.UDPAddr:
-		return a.AddrPort().Addr().Unmap()
-	}
-	return netip.Addr{}
 }

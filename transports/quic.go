@@ -69,7 +69,7 @@ func (s *Server) quicListener(socket net.PacketConn, o *Options, transports ...T
 			continue
 		}
 		protocols, config.MaxIncomingUniStreams = append(protocols, alpnHTTP3), http3UniStreams
-		l.http = newHTTP3(&doh{front: s.front, transport: HTTP3})
+		l.http = newHTTP3(&doh{front: s.front})
 	}
 	l.transport = &quic.Transport{
 		Conn: socket, MaxTokenAge: maxTokenAge, ConnContext: l.meet,
@@ -340,7 +340,7 @@ var errDoQ = errors.New("not one query in a stream")
 // readQuery reads the one message of a stream, up to the FIN that a client must send.
 func (d *doq) readQuery(stream *quic.Stream, buffer *[]byte) (msg []byte, err error) {
 	_ = stream.SetReadDeadline(time.Now().Add(quicReadWithin))
-	octets, err := readUpTo(stream, (*buffer)[:0], frameLength+maxMessage, d.connection)
+	octets, err := readUpTo(stream, *buffer, frameLength+maxMessage, d.connection)
 	*buffer = octets
 	switch {
 	case errors.Is(err, errTooLong):
@@ -416,11 +416,7 @@ func releaseBuffer(b *[]byte) {
 	buffers.Put(b)
 }
 
-func openQUIC(ctx context.Context, addr netip.AddrPort) (net.PacketConn, error) {
-	network := "udp6"
-	if addr.Addr().Is4() {
-		network = "udp4"
-	}
+func openSocket(ctx context.Context, addr netip.AddrPort) (net.PacketConn, error) {
 	var config net.ListenConfig
-	return config.ListenPacket(ctx, network, addr.String())
+	return config.ListenPacket(ctx, family("udp", addr), addr.String())
 }

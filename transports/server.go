@@ -203,7 +203,7 @@ func (s *Server) listenUDP(ctx context.Context, o *Options, addr netip.AddrPort)
 	for _, conn := range conns {
 		s.udp = append(s.udp, &udpSocket{front: s.front, conn: conn, proxies: o.Proxies})
 	}
-	s.addrs[UDP] = append(s.addrs[UDP], localAddr(conns[0].LocalAddr()))
+	s.addrs[UDP] = append(s.addrs[UDP], endpoint(conns[0].LocalAddr()))
 	return nil
 }
 
@@ -219,10 +219,10 @@ func (s *Server) listenTCP(ctx context.Context, o *Options, t Transport, addr ne
 		l.tls = o.tlsConfig(alpnDoT)
 	case HTTPS:
 		l.tls = o.tlsConfig(append([]string{alpnHTTP2, alpnHTTP1}, o.ChallengeProtocols...)...)
-		l.service = s.httpService(&doh{front: s.front, transport: HTTPS, altSvc: altSvc(o.AltSvc)})
+		l.service = s.httpService(&doh{front: s.front, altSvc: altSvc(o.AltSvc)})
 	default:
 	}
-	s.addrs[t] = append(s.addrs[t], localAddr(listener.Addr()))
+	s.addrs[t] = append(s.addrs[t], endpoint(listener.Addr()))
 	return nil
 }
 
@@ -230,14 +230,14 @@ func (s *Server) listenTCP(ctx context.Context, o *Options, t Transport, addr ne
 func (s *Server) tcpListener(listener net.Listener, t Transport) *tcpListener {
 	l := &tcpListener{
 		front: s.front, conns: s.conns, listener: listener, loops: &s.loops, transport: t,
-		service: streams{s.front, s.conns},
+		service: streams{},
 	}
 	s.tcp = append(s.tcp, l)
 	return l
 }
 
 func (s *Server) httpService(handler http.Handler) *httpService {
-	h := newHTTPService(handler, s.conns)
+	h := newHTTPService(handler)
 	s.http = append(s.http, h)
 	return h
 }
@@ -248,7 +248,7 @@ func (s *Server) listenPlain(ctx context.Context, o *Options, addr string) error
 		return listenError(HTTPS, netip.AddrPort{}, err)
 	}
 	l := s.tcpListener(listener, HTTPS)
-	l.plain, l.service = true, s.httpService(&doh{front: s.front, transport: HTTPS, plain: true, proxies: o.PlainProxies})
+	l.plain, l.service = true, s.httpService(&doh{front: s.front, plain: true, proxies: o.PlainProxies})
 	return nil
 }
 
@@ -285,7 +285,7 @@ func (s *Server) listenQUIC(ctx context.Context, o *Options) error {
 }
 
 func (s *Server) openQUIC(ctx context.Context, o *Options, addr netip.AddrPort, transports ...Transport) error {
-	socket, err := openQUIC(ctx, addr)
+	socket, err := openSocket(ctx, addr)
 	if err != nil {
 		return listenError(transports[0], addr, err)
 	}
@@ -296,13 +296,13 @@ func (s *Server) openQUIC(ctx context.Context, o *Options, addr netip.AddrPort, 
 	}
 	s.quic = append(s.quic, l)
 	for _, t := range transports {
-		s.addrs[t] = append(s.addrs[t], localAddr(socket.LocalAddr()))
+		s.addrs[t] = append(s.addrs[t], endpoint(socket.LocalAddr()))
 	}
 	return nil
 }
 
-// localAddr is the address of a socket of ours as the options have it.
-func localAddr(addr net.Addr) netip.AddrPort {
+// endpoint is the address in a net.Addr of TCP or UDP, as the options have addresses; not valid when there is none.
+func endpoint(addr net.Addr) netip.AddrPort {
 	var ap netip.AddrPort
 	switch a := addr.(type) {
 	case *net.UDPAddr:
@@ -311,6 +311,16 @@ func localAddr(addr net.Addr) netip.AddrPort {
 		ap = a.AddrPort()
 	}
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
+}
+
+func hostOf(addr net.Addr) netip.Addr { return endpoint(addr).Addr() }
+
+// family is the network, tcp or udp, in the one version of IP that an address has.
+func family(network string, addr netip.AddrPort) string {
+	if addr.Addr().Is4() {
+		return network + "4"
+	}
+	return network + "6"
 }
 
 // Addrs returns the addresses on which the Server listens, in the order of the options.

@@ -29,13 +29,9 @@ type service interface {
 }
 
 func openTCP(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
-	network := "tcp6"
-	if addr.Addr().Is4() {
-		network = "tcp4"
-	}
 	config := net.ListenConfig{KeepAlive: -1} // idle connections are closed long before
 	config.SetMultipathTCP(false)             // a sandbox's rule on TCP ports does not cover it
-	return config.Listen(ctx, network, addr.String())
+	return config.Listen(ctx, family("tcp", addr), addr.String())
 }
 
 func (l *tcpListener) accept() {
@@ -163,13 +159,10 @@ func (s *socket) Close() (err error) {
 }
 
 // Streams is the service of DNS over TCP and TLS.
-type streams struct {
-	front *front
-	conns *connections
-}
+type streams struct{}
 
-func (d streams) serve(s *socket, conn net.Conn) {
-	newStream(d.front, d.conns, s.connection, conn).serve()
+func (streams) serve(s *socket, conn net.Conn) {
+	newStream(s.listener.front, s.listener.conns, s.connection, conn).serve()
 	closeTLS(s, conn)
 }
 

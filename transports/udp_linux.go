@@ -22,7 +22,7 @@ func openUDP(ctx context.Context, addr netip.AddrPort, count int) ([]*net.UDPCon
 	if count == 1 || shareUDP(first) != nil {
 		return conns, nil
 	}
-	addr = localAddr(first.LocalAddr()) // the port, if it was 0
+	addr = endpoint(first.LocalAddr()) // the port, if it was 0
 	for range count - 1 {
 		next, err := bindUDP(ctx, addr, true)
 		if err != nil {
@@ -34,14 +34,10 @@ func openUDP(ctx context.Context, addr netip.AddrPort, count int) ([]*net.UDPCon
 }
 
 func bindUDP(ctx context.Context, addr netip.AddrPort, shared bool) (*net.UDPConn, error) {
-	network := "udp6"
-	if addr.Addr().Is4() {
-		network = "udp4"
-	}
 	config := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
 		return control(raw, func(fd int) error { return prepareUDP(fd, addr.Addr(), shared) })
 	}}
-	conn, err := config.ListenPacket(ctx, network, addr.String())
+	conn, err := config.ListenPacket(ctx, family("udp", addr), addr.String())
 	if err != nil {
 		return nil, err
 	}

@@ -78,7 +78,7 @@ func TestUDPSocketOptions(t *testing.T) {
 		}
 	}
 	// A second instance binds its first socket like the first one did.
-	if _, err := openUDP(t.Context(), localAddr(conns[0].LocalAddr()), 3); !listenError(UDP, netip.AddrPort{}, err).InUse() {
+	if _, err := openUDP(t.Context(), endpoint(conns[0].LocalAddr()), 3); !listenError(UDP, netip.AddrPort{}, err).InUse() {
 		t.Error("a second instance can join: ", err)
 	}
 	for _, conn := range conns {

@@ -10,12 +10,8 @@ import (
 
 // openUDP opens one socket: how the system would spread clients over several differs too much to rely on it.
 func openUDP(ctx context.Context, addr netip.AddrPort, _ int) ([]*net.UDPConn, error) {
-	network := "udp6"
-	if addr.Addr().Is4() {
-		network = "udp4"
-	}
 	var config net.ListenConfig
-	conn, err := config.ListenPacket(ctx, network, addr.String())
+	conn, err := config.ListenPacket(ctx, family("udp", addr), addr.String())
 	if err != nil {
 		return nil, err
 	}
