@@ -89,30 +89,14 @@ func targetOf(s Server) *url.URL {
 func (h *httpsConnection) localAddr() netip.Addr { return netip.Addr{} }
 
 func (h *httpsConnection) ask(ctx context.Context, build func() query) (query, []byte, time.Duration, error) {
-	before, err := h.enter(ctx)
-	if err != nil {
-		return query{}, nil, 0, err
-	}
-	defer h.leave()
-	q, sent := build(), h.pool.now()
-	reply, err := h.post(ctx, q.msg)
-	switch {
-	case err == nil && q.fits(reply):
-		return q, reply, h.pool.now().Sub(sent), nil
-	case err == nil:
-		err = errResponse
-	case ctx.Err() != nil:
-		h.suspect(ctx, before)
-		err = ctx.Err()
-	}
-	return query{}, nil, 0, err
+	return h.askBy(ctx, build, h.post)
 }
 
 // post sends a message with the headers that it cannot go without (RFC 8484 section 4.1): any other would tell installations
 // of tacit apart.
-func (h *httpsConnection) post(ctx context.Context, msg []byte) ([]byte, error) {
+func (h *httpsConnection) post(ctx context.Context, q *query) ([]byte, error) {
 	request := (&http.Request{
-		Method: http.MethodPost, URL: h.target, ContentLength: int64(len(msg)), Body: io.NopCloser(bytes.NewReader(msg)),
+		Method: http.MethodPost, URL: h.target, ContentLength: int64(len(q.msg)), Body: io.NopCloser(bytes.NewReader(q.msg)),
 		Header: http.Header{"Content-Type": {mediaType}, "Accept": {mediaType}, "User-Agent": {""}},
 	}).WithContext(ctx)
 	response, err := h.conn.RoundTrip(request)
@@ -131,7 +115,7 @@ func (h *httpsConnection) post(ctx context.Context, msg []byte) ([]byte, error) 
 	switch {
 	case err != nil:
 		return nil, h.broken()
-	case len(body) > maxReply:
+	case len(body) > maxReply || !q.fits(body):
 		return nil, errResponse
 	}
 	return aged(body, response.Header.Get("Age")), nil

@@ -58,27 +58,11 @@ func (p *pool) dialQUIC(ctx context.Context, server Server) (session, error) {
 func (c *quicConnection) localAddr() netip.Addr { return netip.Addr{} }
 
 func (c *quicConnection) ask(ctx context.Context, build func() query) (query, []byte, time.Duration, error) {
-	before, err := c.enter(ctx)
-	if err != nil {
-		return query{}, nil, 0, err
-	}
-	defer c.leave()
-	q, sent := build(), c.pool.now()
-	reply, err := c.converse(ctx, q.msg)
-	switch {
-	case err == nil && q.fits(reply):
-		return q, reply, c.pool.now().Sub(sent), nil
-	case err == nil:
-		err = c.violated()
-	case ctx.Err() != nil:
-		c.suspect(ctx, before)
-		err = ctx.Err()
-	}
-	return query{}, nil, 0, err
+	return c.askBy(ctx, build, c.converse)
 }
 
 // converse sends one query and the end of the stream, and reads one reply and the end.
-func (c *quicConnection) converse(ctx context.Context, msg []byte) ([]byte, error) {
+func (c *quicConnection) converse(ctx context.Context, q *query) ([]byte, error) {
 	stream, err := c.conn.OpenStreamSync(ctx)
 	if err != nil {
 		return nil, c.broken(err)
@@ -87,7 +71,7 @@ func (c *quicConnection) converse(ctx context.Context, msg []byte) ([]byte, erro
 		stream.CancelRead(doqRequestCancelled)
 		stream.CancelWrite(doqRequestCancelled)
 	})()
-	if _, err := stream.Write(framed(msg)); err != nil {
+	if _, err := stream.Write(framed(q.msg)); err != nil {
 		return nil, c.broken(err)
 	}
 	if err := stream.Close(); err != nil {
@@ -95,10 +79,10 @@ func (c *quicConnection) converse(ctx context.Context, msg []byte) ([]byte, erro
 	}
 	reply, err := readOnly(stream)
 	switch {
-	case err == nil:
+	case err == nil && q.fits(reply):
 		c.heard()
 		return reply, nil
-	case errors.Is(err, io.ErrUnexpectedEOF):
+	case err == nil || errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, c.violated()
 	default:
 		return nil, c.broken(err)

@@ -140,6 +140,25 @@ func (l *life) enter(ctx context.Context) (received uint64, err error) {
 	return l.received, nil
 }
 
+// askBy asks where each query has a stream of its own: carry takes a query there and brings back what fits it.
+func (l *life) askBy(ctx context.Context, build func() query, carry func(context.Context, *query) ([]byte, error)) (query, []byte, time.Duration, error) {
+	before, err := l.enter(ctx)
+	if err != nil {
+		return query{}, nil, 0, err
+	}
+	defer l.leave()
+	q, sent := build(), l.pool.now()
+	reply, err := carry(ctx, &q)
+	switch {
+	case err == nil:
+		return q, reply, l.pool.now().Sub(sent), nil
+	case ctx.Err() != nil:
+		l.suspect(ctx, before)
+		err = ctx.Err()
+	}
+	return query{}, nil, 0, err
+}
+
 // leave gives a place back. The last one starts the idle time, or makes room for who waits for a connection.
 func (l *life) leave() {
 	l.mu.Lock()
