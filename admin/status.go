@@ -16,6 +16,7 @@ type Status struct {
 	// Certificates are those shown to clients, the first to those that ask for none of the others; empty without encrypted
 	// transports.
 	Certificates []Certificate `json:"certificates"`
+	Panics       uint64        `json:"panics"` // that ended no query, but a resolution or something else that tacit does by itself
 }
 
 // A Certificate is one that is shown to clients of the encrypted transports.

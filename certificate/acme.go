@@ -52,6 +52,7 @@ type authority struct {
 	challenges http.Handler // of HTTP-01
 	gate       *gate
 	slot       chan struct{} // held while an order is under way
+	panicked   func()
 
 	mu     sync.Mutex // of orders; no handshake takes it
 	orders []*order
@@ -75,14 +76,14 @@ const (
 
 var errNoCache = errors.New("ACME needs a directory for its keys")
 
-func newAuthority(o ACME, now time.Time) (*authority, error) {
+func newAuthority(o ACME, now time.Time, panicked func()) (*authority, error) {
 	if o.Cache == "" {
 		return nil, errNoCache
 	}
 	if err := prepareCache(o.Cache); err != nil {
 		return nil, err
 	}
-	a := &authority{gate: &gate{next: cmp.Or[http.RoundTripper](o.Transport, http.DefaultTransport)}, slot: make(chan struct{}, 1)}
+	a := &authority{gate: &gate{next: cmp.Or[http.RoundTripper](o.Transport, http.DefaultTransport)}, slot: make(chan struct{}, 1), panicked: panicked}
 	for _, name := range o.Names {
 		a.orders = append(a.orders, &order{name: name, due: now})
 	}
@@ -179,12 +180,23 @@ func (a *authority) next(now time.Time) *order {
 	}
 }
 
-// settle asks the library for the certificate of a name, which it has, or orders.
-func (a *authority) settle(o *order, now time.Time) (changed bool, err error) {
-	c, err := a.manager.GetCertificate(&tls.ClientHelloInfo{
-		ServerName: o.name, SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
+// ask asks the library for the certificate of a name, which it has, or orders.
+func (a *authority) ask(name string) (c *tls.Certificate, err error) {
+	defer func() {
+		if recover() != nil { // at what the authority has sent
+			a.panicked()
+			err = errPanicked
+		}
+	}()
+	return a.manager.GetCertificate(&tls.ClientHelloInfo{
+		ServerName: name, SignatureSchemes: []tls.SignatureScheme{tls.ECDSAWithP256AndSHA256},
 		SupportedCurves: []tls.CurveID{tls.CurveP256}, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256},
 	})
+}
+
+// settle takes up what has come of an order, or says when it is tried again.
+func (a *authority) settle(o *order, now time.Time) (changed bool, err error) {
+	c, err := a.ask(o.name)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if err != nil {
@@ -242,12 +254,16 @@ const (
 	errRefused     orderError = "the authority refuses the order"
 	errUnreachable orderError = "the authority cannot be reached"
 	errKept        orderError = "the cache directory cannot be used"
+	errPanicked    orderError = "panic at what the authority has sent"
 	errUnproven    orderError = "the authority could not verify the name: it must reach this machine under the name, on port 443 (TLS-ALPN-01) or 80 (HTTP-01)"
 )
 
 var _ privacy.ConstantError = orderError("")
 
 func classify(err error) error {
+	if errors.Is(err, errPanicked) {
+		return errPanicked
+	}
 	if _, ok := errors.AsType[*acme.Error](err); ok {
 		return errRefused
 	}

@@ -164,6 +164,27 @@ func TestFailedOrdersPause(t *testing.T) {
 	}
 }
 
+// A bomb is a transport that panics.
+type bomb struct{}
+
+func (bomb) RoundTrip(*http.Request) (*http.Response, error) { panic("secret.example") }
+
+// A mistake in reading what the authority sends costs an order, which is tried again as late as any that has failed.
+func TestPanicOfAnOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o, panics := acmeOptions(t, bomb{}), 0
+		o.Panicked = func() { panics++ }
+		s := mustNew(t, o)
+		s.authority.open(t.Context())
+		order := s.authority.orders[0]
+		_, err := s.authority.settle(order, noon)
+		if panics != 1 || !errors.Is(classify(err), errPanicked) || !order.due.Equal(noon.Add(firstPause)) {
+			t.Errorf("%d panics, %v, due %v", panics, err, order.due)
+		}
+		time.Sleep(requestTime) // net/http watches for so long
+	})
+}
+
 // The library has timers that do not end. What they would send goes out only while the Store is followed.
 func TestRequestsLeaveWhileFollowed(t *testing.T) {
 	transport := &dead{}

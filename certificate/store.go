@@ -37,6 +37,8 @@ type Options struct {
 	Now func() time.Time
 	// Log hears of changed files, of orders, and of certificates that run out. Nil: nothing is logged.
 	Log *slog.Logger
+	// Panicked is told of each order that has panicked, while its stack is still there. Nil: nobody is.
+	Panicked func()
 }
 
 // New reads all pairs, and what the ACME cache holds. An error names the file and what is wrong with it; that a certificate
@@ -48,6 +50,9 @@ func New(o Options) (*Store, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Panicked == nil {
+		o.Panicked = func() {}
+	}
 	s := &Store{options: o, told: map[string]telling{}}
 	for _, p := range o.Pairs {
 		w, err := watch(p)
@@ -57,7 +62,7 @@ func New(o Options) (*Store, error) {
 		s.pairs = append(s.pairs, w)
 	}
 	if len(o.ACME.Names) > 0 {
-		a, err := newAuthority(o.ACME, o.Now())
+		a, err := newAuthority(o.ACME, o.Now(), o.Panicked)
 		if err != nil {
 			return nil, err
 		}

@@ -21,6 +21,8 @@ type flights struct {
 	pending sync.WaitGroup
 	closed  bool
 	now     func() time.Time
+
+	panicked func()
 }
 
 // A key is what makes two questions the same work: who asks, and with which flags, does not matter.
@@ -106,7 +108,11 @@ func growStack() {
 
 // land makes the result known. A flight whose run panicked lands, too, so that nobody waits for it.
 func (f *flights) land(landed *flight) {
-	if recover() != nil || landed.result == nil {
+	if recover() != nil {
+		f.panicked()
+		landed.result = nil
+	}
+	if landed.result == nil {
 		landed.result = failed(&Error{Step: stepAnswer, EDE: wire.EDEOther, Err: errPanicked})
 	}
 	f.mu.Lock()

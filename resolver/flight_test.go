@@ -111,9 +111,11 @@ func (p *panicky) Exchange(ctx context.Context, s upstream.Server, q wire.Questi
 	return p.Exchanger.Exchange(ctx, s, q, w)
 }
 
-// A bug costs one answer, and neither the program nor those who wait for the same reply.
+// A bug costs one answer, and neither the program nor those who wait for the same reply. Somebody is told of it.
 func TestPanicInAnExchange(t *testing.T) {
+	var panics, runs atomic.Int32
 	play(t, func(s *script) {
+		runs.Add(1)
 		s.Zone("shop.example.", "* A 203.0.113.80")
 		var group sync.WaitGroup
 		group.Go(func() { s.want("a.shop.example.", "A", "SERVFAIL") })
@@ -121,7 +123,12 @@ func TestPanicInAnExchange(t *testing.T) {
 		group.Go(func() { s.want("b.shop.example.", "A", "NOERROR b.shop.example. A 203.0.113.80") })
 		group.Wait()
 		s.want("a.shop.example.", "A", "NOERROR a.shop.example. A 203.0.113.80")
-	}, func(o *Options) { o.Exchanger = &panicky{Exchanger: o.Exchanger} })
+	}, func(o *Options) {
+		o.Exchanger, o.Panicked = &panicky{Exchanger: o.Exchanger}, func() { panics.Add(1) }
+	})
+	if panics.Load() != runs.Load() {
+		t.Errorf("%d panics were told of, of %d", panics.Load(), runs.Load())
+	}
 }
 
 // An answer is shared by all who waited for it: none of them may see what another does with it.

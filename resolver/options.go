@@ -56,6 +56,8 @@ type Options struct {
 
 	// Now tells the time for TTLs. Nil: time.Now.
 	Now func() time.Time
+	// Panicked is told of each resolution that has panicked, while its stack is still there. Nil: nobody is.
+	Panicked func()
 }
 
 // An Exchanger carries one question to one server and brings back its reply; upstream.Client is one.

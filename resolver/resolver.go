@@ -49,7 +49,7 @@ func New(o Options) *Resolver {
 		hints: o.Hints, routes: newRoutes(&o), limits: o.Limits, now: o.Now,
 		port: o.Port, noIPv4: o.NoIPv4, noIPv6: o.NoIPv6, minimise: o.Minimise,
 		allowSpecial: o.AllowSpecialAddresses, noStale: o.NoStale, noPrefetch: o.NoPrefetch, noAggressive: o.NoAggressive,
-		flights: flights{max: o.Flights, now: o.Now},
+		flights: flights{max: o.Flights, now: o.Now, panicked: o.Panicked},
 	}
 	r.setDefaults()
 	return r
@@ -75,6 +75,9 @@ func (r *Resolver) setDefaults() {
 		r.flights.max = defaultFlights
 	}
 	r.flights.now = r.now
+	if r.flights.panicked == nil {
+		r.flights.panicked = func() {}
+	}
 }
 
 type noRules struct{}

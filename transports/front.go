@@ -6,8 +6,6 @@ import (
 	"net/netip"
 	"runtime"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -306,25 +304,6 @@ const maxLoggedPanics = 100
 // panicked counts a panic and logs where it happened: positions in the code, no values.
 func (f *front) panicked(t Transport) {
 	if f.counters[t].Panics.Add(1) <= maxLoggedPanics {
-		f.log.Error("a query ended in a panic", "positions", privacy.Public(positions()))
-	}
-}
-
-// positions lists function:line of the callers, innermost first.
-func positions() string {
-	var pcs [32]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	var b strings.Builder
-	for {
-		frame, more := frames.Next()
-		if !strings.HasPrefix(frame.Function, "runtime.") {
-			b.WriteString(frame.Function)
-			b.WriteByte(':')
-			b.WriteString(strconv.Itoa(frame.Line))
-			b.WriteByte(' ')
-		}
-		if !more {
-			return strings.TrimSpace(b.String())
-		}
+		f.log.Error("a query ended in a panic", "positions", privacy.Positions())
 	}
 }

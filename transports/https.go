@@ -41,6 +41,10 @@ func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer func() {
 		c.touch()
 		c.pending.Add(-1)
+		if recover() != nil { // the libraries would recover, too, and tell nobody
+			d.front.panicked(c.transport)
+			panic(http.ErrAbortHandler)
+		}
 	}()
 	w.Header()["Date"] = nil
 	if d.altSvc != "" {

@@ -2,6 +2,9 @@ package transports
 
 import (
 	"bytes"
+	"errors"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -21,4 +24,30 @@ func TestBodiesLeaveNoCopyBehind(t *testing.T) {
 			t.Errorf("room for %d: %q is left", room, left)
 		}
 	}
+}
+
+// A bomb is a response that cannot be written without a panic.
+type bomb struct{ *httptest.ResponseRecorder }
+
+func (bomb) Write([]byte) (int, error) { panic("secret.example") }
+
+// The libraries recover from what a handler does, and tell nobody.
+func TestPanicsOfHTTPAreCounted(t *testing.T) {
+	s := newServer(Options{})
+	defer s.front.cancel()
+	s.front.responder, s.front.admitter = known, everybody{}
+	c := newConnection(s.front, HTTP3, client1.Addr())
+	defer c.stop()
+	defer func() {
+		err, ok := recover().(error)
+		if !ok || !errors.Is(err, http.ErrAbortHandler) {
+			t.Error("the request is not aborted: ", err)
+		}
+		if got := s.Counters(HTTP3).Panics.Load(); got != 1 || c.pending.Load() != 0 || inUse(s) != 0 {
+			t.Errorf("%d panics, %d in progress, %d slots", got, c.pending.Load(), inUse(s))
+		}
+	}()
+	r := httptest.NewRequestWithContext(withConnection(t.Context(), c), http.MethodPost, Path, bytes.NewReader(ask(0, "a.example.")))
+	r.Header.Set("Content-Type", messageType)
+	(&doh{front: s.front}).ServeHTTP(bomb{httptest.NewRecorder()}, r)
 }

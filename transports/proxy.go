@@ -56,6 +56,17 @@ func parseProxyHeader(r *bufio.Reader) (netip.Addr, error) {
 	return addr, nil
 }
 
+// cutProxyHeader takes the header off as the function does, on the one goroutine that reads a socket: nothing may end it.
+func (f *front) cutProxyHeader(datagram []byte, proxy netip.Addr) (addr netip.Addr, msg []byte, err error) {
+	defer func() {
+		if recover() != nil {
+			f.panicked(UDP)
+			err = errNoProxyHeader
+		}
+	}()
+	return cutProxyHeader(datagram, proxy)
+}
+
 // cutProxyHeader takes the header off a datagram that a proxy has sent.
 func cutProxyHeader(datagram []byte, proxy netip.Addr) (addr netip.Addr, msg []byte, err error) {
 	octets := bytes.NewReader(datagram)

@@ -61,7 +61,7 @@ func (u *udpSocket) receive(v *visit, message, control []byte, peer netip.AddrPo
 	client, l := peer.Addr(), link{transport: UDP}
 	if len(u.proxies) > 0 && contains(u.proxies, client.Unmap()) {
 		var err error
-		if client, message, err = cutProxyHeader(message, client); err != nil {
+		if client, message, err = u.front.cutProxyHeader(message, client); err != nil {
 			u.front.drop(UDP, NotAQuery)
 			return
 		}

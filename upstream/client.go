@@ -38,6 +38,8 @@ type Options struct {
 	CaseRandomisationOff bool
 	// Connections is how many connections are open at once, over all transports but UDP. 0: 256.
 	Connections int
+	// Panicked is told of each connection that has ended in a panic, while its stack is still there. Nil: nobody is.
+	Panicked func()
 }
 
 // A Network is where packets travel: the operating system's, or a test's.
@@ -102,12 +104,15 @@ func New(o Options) *Client {
 	if o.Connections <= 0 {
 		o.Connections = 256
 	}
+	if o.Panicked == nil {
+		o.Panicked = func() {}
+	}
 	c := &Client{
 		network:   o.Network,
 		memory:    o.Memory,
 		now:       o.Now,
 		mixedCase: !o.CaseRandomisationOff,
-		pool:      newPool(o.Network, o.Connections, o.Now),
+		pool:      newPool(&o),
 		overtaken: make(chan struct{}, maxOvertaken),
 	}
 	c.closing, c.close = context.WithCancel(context.Background())

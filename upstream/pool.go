@@ -19,6 +19,8 @@ type pool struct {
 	wanted  atomic.Int32  // who wait for a place
 	running sync.WaitGroup
 
+	panicked func()
+
 	mu      sync.Mutex
 	closed  bool
 	clock   uint64 // counts uses
@@ -42,9 +44,9 @@ type dialing struct {
 
 var errClosed = &Error{Outcome: Cancelled, Err: errors.New("client is closed")}
 
-func newPool(n Network, limit int, now func() time.Time) *pool {
+func newPool(o *Options) *pool {
 	return &pool{
-		network: n, now: now, places: make(chan struct{}, limit),
+		network: o.Network, now: o.Now, panicked: o.Panicked, places: make(chan struct{}, o.Connections),
 		kept: make(map[Server]*tenant), dialing: make(map[Server]*dialing),
 	}
 }
@@ -91,11 +93,16 @@ func (p *pool) join(server Server) (conn session, d *dialing, mine bool, err err
 	return nil, d, true, nil
 }
 
-// dial does what d stands for and tells those who wait.
+// dial does what d stands for and tells those who wait. They are let go even if it panics.
 func (p *pool) dial(ctx context.Context, server Server, w *work.Budget, d *dialing) {
+	defer p.dialed(server, d)
+	d.err, d.gaveUp = errDied, true
 	d.conn, d.err = p.open(ctx, server, w)
 	var exceeded *work.Exceeded
 	d.gaveUp = d.err != nil && (ctx.Err() != nil || errors.As(d.err, &exceeded))
+}
+
+func (p *pool) dialed(server Server, d *dialing) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.dialing, server)
@@ -110,17 +117,30 @@ func (p *pool) dial(ctx context.Context, server Server, w *work.Budget, d *diali
 	close(d.done)
 }
 
-func (p *pool) open(ctx context.Context, server Server, w *work.Budget) (session, error) {
+func (p *pool) open(ctx context.Context, server Server, w *work.Budget) (s session, err error) {
 	if err := p.takePlace(ctx); err != nil {
 		return nil, err
 	}
-	s, err := p.dialed(ctx, server, w)
-	if err != nil {
-		<-p.places
+	defer func() {
+		if s == nil {
+			<-p.places
+		}
+	}()
+	if s, err = p.setUp(ctx, server, w); err != nil {
 		return nil, err
 	}
-	p.running.Go(s.run)
+	p.running.Go(func() { p.run(s) })
 	return s, nil
+}
+
+// run has a session run to its end, which may be a panic at what a server has sent.
+func (p *pool) run(s session) {
+	defer func() {
+		if recover() != nil {
+			p.panicked()
+		}
+	}()
+	s.run()
 }
 
 func (p *pool) takePlace(ctx context.Context) error {

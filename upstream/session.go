@@ -230,8 +230,8 @@ func (l *life) dieLocked() {
 	}
 }
 
-// dialed pays for a connection and sets it up, over the server's transport.
-func (p *pool) dialed(ctx context.Context, server Server, w *work.Budget) (session, error) {
+// setUp pays for a connection and sets it up, over the server's transport.
+func (p *pool) setUp(ctx context.Context, server Server, w *work.Budget) (session, error) {
 	if err := w.Spend(work.Connect, 1); err != nil {
 		return nil, err
 	}

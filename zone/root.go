@@ -31,7 +31,7 @@ type Root struct {
 	stats RootStats
 }
 
-// RootOptions say where a Root gets its copy from. All but Now and Log are needed.
+// RootOptions say where a Root gets its copy from. All but Now, Log and Panicked are needed.
 type RootOptions struct {
 	// Network carries the transfers.
 	Network Dialer
@@ -44,6 +44,8 @@ type RootOptions struct {
 	Now func() time.Time
 	// Log hears of the first copy, and of the lack of one. Nil: nothing is logged.
 	Log *slog.Logger
+	// Panicked is told of each visit to a server that has panicked, while its stack is still there. Nil: nobody is.
+	Panicked func()
 }
 
 // A Dialer connects to an address; upstream's networks are ones.
@@ -94,6 +96,7 @@ const (
 	errEnding   transferError = "transferred zone has signatures that end soon"
 	errOlder    transferError = "server has an older zone than the copy"
 	errNobody   transferError = "no server to copy the root zone from"
+	errPanicked transferError = "panic at what a server has sent"
 )
 
 // NewRoot returns a Root that begins to fetch. Close it when it is no longer needed.
@@ -103,6 +106,9 @@ func NewRoot(o RootOptions) *Root {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Panicked == nil {
+		o.Panicked = func() {}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	r := &Root{options: o, stop: stop, done: make(chan struct{})}
@@ -244,7 +250,13 @@ func (r *Root) count(err error) {
 }
 
 // visit asks one server whether there is something newer than the copy, and fetches it.
-func (r *Root) visit(ctx context.Context, server netip.AddrPort) error {
+func (r *Root) visit(ctx context.Context, server netip.AddrPort) (err error) {
+	defer func() {
+		if recover() != nil {
+			r.options.Panicked()
+			err = errPanicked
+		}
+	}()
 	ctx, cancel := context.WithTimeout(ctx, transferTime)
 	defer cancel()
 	dialing, dialed := context.WithTimeout(ctx, dialTime)

@@ -1,8 +1,11 @@
 package zone
 
 import (
+	"context"
 	"errors"
+	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -302,4 +305,31 @@ func TestRootWithoutServers(t *testing.T) {
 func (s *stage) passTo(at time.Duration) {
 	s.Helper()
 	s.pass(time.Until(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(at)))
+}
+
+// A mistake in reading or verifying costs the visit to one server, and not the program.
+func TestRootOutlivesAPanic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := &primary{zone: makeRoot(version{serial: "7"}), way: honest}
+		a := netip.MustParseAddrPort("192.0.2.1:53")
+		panics := 0
+		s := &stage{T: t, primaries: []*primary{p}}
+		s.root = NewRoot(RootOptions{
+			Network: network{a.String(): p}, Servers: []netip.AddrPort{a}, Panicked: func() { panics++ },
+			Verify: func(ctx context.Context, now time.Time, sets []wire.RRset) (time.Time, error) {
+				if panics == 0 {
+					panic("secret.example")
+				}
+				return verify(ctx, now, sets)
+			},
+		})
+		defer s.root.Close()
+		synctest.Wait()
+		s.checkCopy(0)
+		if st := s.root.Stats(); panics != 1 || st.Failed != 1 || !errors.Is(st.LastReason, errPanicked) {
+			t.Errorf("%d panics, %+v", panics, st)
+		}
+		s.pass(minRetry)
+		s.checkCopy(7)
+	})
 }

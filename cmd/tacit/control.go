@@ -264,6 +264,9 @@ func writeStatus(w io.Writer, s admin.Status) error {
 	}
 	t.row()
 	t.row(describeRoot(s.Root))
+	if s.Panics > 0 {
+		t.row(fmt.Sprintf("%d times something ended in a panic that was no query: please report what the log says.", s.Panics))
+	}
 	return t.Flush()
 }
 

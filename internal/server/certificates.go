@@ -25,7 +25,7 @@ func newCertificates(c *config.Config, env Env) (*certificate.Store, error) {
 	a := c.TLS.ACME
 	s, err := certificate.New(certificate.Options{
 		Pairs: pairs(c), Names: hostNames(c, host), Addresses: hostAddresses(listening(c), interfaceAddresses()),
-		Now: env.Now, Log: env.Log,
+		Now: env.Now, Log: env.Log, Panicked: env.panics.report,
 		ACME: certificate.ACME{Names: a.Names, Directory: a.Directory, Mail: a.Mail, Cache: acmeCache(c), HTTP01: len(a.HTTP) > 0},
 	})
 	if err != nil {

@@ -9,7 +9,6 @@ import (
 	"os"
 	"reflect"
 	"sync"
-	"time"
 
 	"tacit/cache"
 	"tacit/certificate"
@@ -53,13 +52,13 @@ func (s *Server) build(c *config.Config, memory *cache.Cache, shown *credentials
 }
 
 // follow keeps the trust anchors up to date for as long as the parts are in use.
-func (p *parts) follow(now func() time.Time) {
+func (p *parts) follow(env Env) {
 	if p.validation == nil || p.config.DNSSEC.StaticAnchors {
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
-	p.following.Go(func() { p.followAnchors(ctx, p.resolver, now) })
+	p.following.Go(func() { p.followAnchors(ctx, p.resolver, env) })
 }
 
 // build makes parts; env has its defaults.
@@ -78,7 +77,7 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 	}
 	client := upstream.New(upstream.Options{
 		Network: env.Network, Memory: servers, Now: env.Now,
-		CaseRandomisationOff: !c.Recursion.CaseRandomisation,
+		CaseRandomisationOff: !c.Recursion.CaseRandomisation, Panicked: env.panics.report,
 	})
 	o := resolver.Options{
 		Exchanger: client, Memory: servers, Cache: remembered,
@@ -88,7 +87,7 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 		AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
 		Forwards:              forwarded, Stubs: stubs(c),
 		Validator: v.judge(), NoAggressive: !c.DNSSEC.Aggressive, NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
-		Now: env.Now,
+		Now: env.Now, Panicked: env.panics.report,
 	}
 	if root != nil {
 		o.Root = root

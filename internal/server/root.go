@@ -21,7 +21,7 @@ func newRootCopy(c *config.Config, env Env, v *validation) *zone.Root {
 		return nil
 	}
 	return zone.NewRoot(zone.RootOptions{
-		Network: env.Network, Servers: rootServers(c), Now: env.Now, Log: env.Log,
+		Network: env.Network, Servers: rootServers(c), Now: env.Now, Log: env.Log, Panicked: env.panics.report,
 		Verify: func(ctx context.Context, now time.Time, sets []wire.RRset) (time.Time, error) {
 			return dnssec.VerifyZone(ctx, now, work.New(work.DefaultLimits), dnssec.Options{
 				Anchors: v.keeper, VerifySHA1: c.DNSSEC.VerifySHA1, SignatureTime: c.DNSSEC.ValidationTime,

@@ -46,6 +46,8 @@ type Env struct {
 	Network upstream.Network
 	Log     *slog.Logger   // nil: nothing is logged
 	Level   *slog.LevelVar // of Log; set from the configuration unless nil
+
+	panics *panics // made with the defaults
 }
 
 func (e Env) withDefaults() Env {
@@ -59,6 +61,7 @@ func (e Env) withDefaults() Env {
 	if e.Log == nil {
 		e.Log = slog.New(slog.DiscardHandler)
 	}
+	e.panics = &panics{log: e.Log}
 	return e
 }
 
@@ -84,7 +87,7 @@ func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 	}
 	s.current.Store(p)
 	s.show(shown)
-	p.follow(s.env.Now)
+	p.follow(s.env)
 	s.serve(opened)
 	s.setControl(control)
 	s.setLevel(c)
@@ -122,7 +125,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	}
 	s.current.Store(p)
 	s.show(shown)
-	p.follow(s.env.Now)
+	p.follow(s.env)
 	s.cache = memory
 	memory.Renew()
 	s.serve(opened)

@@ -19,6 +19,7 @@ func (o operator) Status() admin.Status {
 	status := admin.Status{
 		Version: version(), Config: p.config.File, Started: s.started, Uptime: int64(now.Sub(s.started) / time.Second),
 		Transports: s.countTransports(), Certificates: []admin.Certificate{}, Cache: countCache(s.cache.Stats()), Anchors: []admin.Anchor{}, Exceptions: o.List(),
+		Panics: s.env.panics.count.Load(),
 	}
 	if p.validation != nil {
 		for _, a := range p.keeper.List() {

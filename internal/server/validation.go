@@ -81,7 +81,7 @@ func unsignedZones(c *config.Config) []wire.Name {
 const anchorRounds = time.Minute
 
 // followAnchors asks for the keys of zones with trust anchors as often as RFC 5011 section 2.3 wants, until ctx is done.
-func (v *validation) followAnchors(ctx context.Context, r *resolver.Resolver, now func() time.Time) {
+func (v *validation) followAnchors(ctx context.Context, r *resolver.Resolver, env Env) {
 	rounds := time.NewTicker(anchorRounds)
 	defer rounds.Stop()
 	for {
@@ -90,14 +90,24 @@ func (v *validation) followAnchors(ctx context.Context, r *resolver.Resolver, no
 			return
 		case <-rounds.C:
 		}
-		for _, zone := range v.keeper.Due(now()) {
-			set, ok := r.AskKeys(ctx, zone)
-			switch {
-			case !ok:
-				v.keeper.Missed(now(), zone)
-			case v.observe(now(), nil, &set):
-				v.validator.Forget(func(name wire.Name) bool { return name.Within(zone) })
-			}
+		for _, zone := range v.keeper.Due(env.Now()) {
+			v.askKeys(ctx, r, env, zone)
 		}
+	}
+}
+
+func (v *validation) askKeys(ctx context.Context, r *resolver.Resolver, env Env, zone wire.Name) {
+	defer func() {
+		if recover() != nil { // at what a server has sent
+			env.panics.report()
+			v.keeper.Missed(env.Now(), zone)
+		}
+	}()
+	set, ok := r.AskKeys(ctx, zone)
+	switch {
+	case !ok:
+		v.keeper.Missed(env.Now(), zone)
+	case v.observe(env.Now(), nil, &set):
+		v.validator.Forget(func(name wire.Name) bool { return name.Within(zone) })
 	}
 }
