@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 )
 
@@ -174,9 +175,7 @@ func (v value) equals(other value) bool {
 // checkTogether looks at options that are good one by one.
 func (k *checker) checkTogether() {
 	c := k.config
-	if len(c.Listen.UDP)+len(c.Listen.TCP) == 0 {
-		k.failAt("listen.udp", "and listen.tcp are both empty: nobody could ask")
-	}
+	k.checkListeners()
 	if !c.Recursion.IPv4 && !c.Recursion.IPv6 {
 		k.failAt("recursion.ipv6", "and recursion.ipv4 are both false: nobody could be asked")
 	}
@@ -188,6 +187,45 @@ func (k *checker) checkTogether() {
 	}
 	if c.TLS.KeyFile != "" && c.TLS.CertFile == "" {
 		k.failAt("tls.key_file", "goes with tls.cert_file, which is not given")
+	}
+}
+
+// checkListeners finds that there are none, and those that would be in each other's way.
+func (k *checker) checkListeners() {
+	l := &k.config.Listen
+	if len(l.UDP)+len(l.TCP)+len(l.TLS)+len(l.HTTPS)+len(l.QUIC)+len(l.HTTP) == 0 {
+		k.failAt("listen.udp", "and all other listeners are empty: nobody could ask")
+	}
+	var http []netip.AddrPort
+	for _, text := range l.HTTP {
+		if a, err := netip.ParseAddrPort(text); err == nil {
+			http = append(http, a)
+		}
+	}
+	k.refuseShared(listeners{"listen.tcp", l.TCP}, listeners{"listen.tls", l.TLS}, listeners{"listen.https", l.HTTPS},
+		listeners{"listen.http", http}, listeners{"tls.acme_http", k.config.TLS.ACME.HTTP})
+	k.refuseShared(listeners{"listen.udp", l.UDP}, listeners{"listen.https", l.HTTPS})
+	k.refuseShared(listeners{"listen.udp", l.UDP}, listeners{"listen.quic", l.QUIC}) // which may share with HTTP/3
+}
+
+// Listeners are the addresses of an option.
+type listeners struct {
+	path  string
+	addrs []netip.AddrPort
+}
+
+// refuseShared complains about an address of TCP, or of UDP, that two options have: whose clients would come?
+func (k *checker) refuseShared(all ...listeners) {
+	taken := map[netip.AddrPort]string{}
+	for _, l := range all {
+		for _, a := range l.addrs {
+			if other := taken[a]; other != "" && a.Port() != 0 {
+				k.failAt(l.path, "has an address and port that "+other+" has, too")
+			}
+		}
+		for _, a := range l.addrs {
+			taken[a] = l.path
+		}
 	}
 }
 

@@ -83,6 +83,8 @@ func TestSettings(t *testing.T) {
 			"page about it", "[listen]\ninfo_url = 'https://dns.net.example/about'",
 			func(c *Config) any { return c.Listen.InfoURL }, "https://dns.net.example/about",
 		},
+		{"refuse, mapped", "[access]\nrefuse = ['::ffff:192.0.2.0/120', '::ffff:192.0.2.1']", func(c *Config) any { return c.Access.Refuse }, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("192.0.2.1/32")}},
+		{"without plain DNS", "listen.udp = []\nlisten.tcp = []\nlisten.tls = ['127.0.0.1:853']\nlisten.quic = ['127.0.0.1:853']\nlisten.https = ['127.0.0.1:443']", func(c *Config) any { return len(c.Listen.UDP) }, 0},
 		{"refuse", "[access]\nrefuse = ['192.0.2.0/24', '2001:db8::1']", func(c *Config) any { return c.Access.Refuse }, []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("2001:db8::1/128")}},
 		{"hints beside the file", "[recursion]\nroot_hints = 'root.hints'", func(c *Config) any { return c.Recursion.RootHints }, "/etc/tacit/root.hints"},
 		{"hints elsewhere", "[recursion]\nroot_hints = '/srv/root.hints'", func(c *Config) any { return c.Recursion.RootHints }, "/srv/root.hints"},

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
 	"net/netip"
 	"os"
@@ -134,15 +136,16 @@ func Default() *Config {
 	return c
 }
 
-// Find says which file is read when the operator names path: that one, or else DefaultFile where it exists, or none.
+// Find says which file is read when the operator names path: that one, or else DefaultFile, or none where it does not exist. One
+// that cannot be looked at is read all the same, to fail: the defaults are not what its operator wants.
 func Find(path string) string {
 	if path != "" {
 		return path
 	}
-	if _, err := os.Stat(DefaultFile); err == nil {
-		return DefaultFile
+	if _, err := os.Stat(DefaultFile); errors.Is(err, fs.ErrNotExist) {
+		return ""
 	}
-	return ""
+	return DefaultFile
 }
 
 // Load reads and checks a file; an empty path gives the defaults. The error is Problems when it is the file's text that

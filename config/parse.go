@@ -108,6 +108,7 @@ func parseServer(s string) (netip.AddrPort, error) {
 
 func parsePrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		a = a.Unmap()
 		return netip.PrefixFrom(a, a.BitLen()), nil
 	}
 	p, err := netip.ParsePrefix(s)
@@ -116,6 +117,9 @@ func parsePrefix(s string) (netip.Prefix, error) {
 	}
 	if p.Masked() != p {
 		return p, errors.New("has bits set behind its length")
+	}
+	if p.Addr().Is4In6() { // clients are compared unmapped; a shorter prefix than /96 has bits set behind its length
+		p = netip.PrefixFrom(p.Addr().Unmap(), p.Bits()-96)
 	}
 	return p, nil
 }

@@ -43,7 +43,11 @@ func TestMistakes(t *testing.T) {
 		// RFC 2181 section 8: a TTL is an unsigned number between 0 and 2147483647.
 		{"longer than a TTL", "[cache]\nmax_ttl = '600000h'", []string{"test.toml:2:11: cache.max_ttl: is longer than a TTL can say"}},
 		{"TTLs crossed", "[cache]\nmin_ttl = '2h'\nmax_ttl = '1h'", []string{"test.toml:2:1: cache.min_ttl: is more than cache.max_ttl"}},
-		{"no listener", "[listen]\nudp = []\ntcp = []", []string{"test.toml:2:1: listen.udp: and listen.tcp are both empty: nobody could ask"}},
+		{"no listener", "[listen]\nudp = []\ntcp = []", []string{"test.toml:2:1: listen.udp: and all other listeners are empty: nobody could ask"}},
+		{"one address for two over TCP", "[listen]\ntls = ['192.0.2.1:853', '127.0.0.1:5335']\nhttp = ['192.0.2.1:853', '/run/s']", []string{
+			"test.toml:2:1: listen.tls: has an address and port that listen.tcp has, too", "test.toml:3:1: listen.http: has an address and port that listen.tls has, too",
+		}},
+		{"one address for two over UDP", "listen.quic = [':5335']\nlisten.udp = ['0.0.0.0:5335']", []string{"test.toml:1:1: listen.quic: has an address and port that listen.udp has, too"}},
 		{"no family", "[recursion]\nipv4 = false\nipv6 = false", []string{"test.toml:3:1: recursion.ipv6: and recursion.ipv4 are both false: nobody could be asked"}},
 		{"certificate without its key", "[tls]\ncert_file = 'a.pem'", []string{"test.toml:2:1: tls.cert_file: goes with tls.key_file, which is not given"}},
 		{"key without its certificate", "[tls]\nkey_file = 'a.pem'", []string{"test.toml:2:1: tls.key_file: goes with tls.cert_file, which is not given"}},

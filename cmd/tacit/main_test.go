@@ -217,6 +217,13 @@ func TestServeSaysWhereAndWhatToTry(t *testing.T) {
 	}
 }
 
+func TestServeWithoutPlainDNS(t *testing.T) {
+	at := freePort(t).String()
+	path := file(t, "[listen]\nudp = []\ntcp = []\ntls = ['"+at+"']\n")
+	text := launch(t, "serve", "--config", path).wait(t, "Ctrl-C")
+	expect(t, text, "tacit listens without plain DNS, with "+path, at, "+tls-pin=")
+}
+
 func TestLab(t *testing.T) {
 	at, names, tls, https := freePort(t), freePort(t), freePort(t), freePort(t)
 	_, port, _ := strings.Cut(names.String(), ":")

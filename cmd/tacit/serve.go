@@ -127,15 +127,17 @@ func writeWelcome(w io.Writer, s *server.Server, c *config.Config) {
 	if c.File != "" {
 		source = c.File
 	}
-	first := slices.Concat(udp, tcp)[0]
-	tool := firstTool()
-	at := askAt(first, tool)
-	_, _ = fmt.Fprintf(w, `tacit listens on %s, with %s.
+	if plain := slices.Concat(udp, tcp); len(plain) > 0 {
+		at := askAt(plain[0], firstTool())
+		_, _ = fmt.Fprintf(w, `tacit listens on %s, with %s.
 Try, in another terminal:
     %s example.com
     %s example.com MX +tcp
     %s trace example.com
 `, describeAddrs(udp, tcp), source, at, at, programName())
+	} else {
+		_, _ = fmt.Fprintf(w, "tacit listens without plain DNS, with %s.\n", source)
+	}
 	writeEncrypted(w, s)
 	_, _ = fmt.Fprintln(w, "Ctrl-C ends it.")
 }
