@@ -131,6 +131,7 @@ type need func(p *page) error
 // What a service may lack.
 var (
 	errNoPlain      = errors.New("no listener for DNS without encryption: set listen.udp and listen.tcp")
+	errNoPlainOrTLS = errors.New("no listener for DNS without encryption or over TLS: set listen.udp and listen.tcp, or listen.tls")
 	errNoTLS        = errors.New("no listener for DNS over TLS: set listen.tls")
 	errNoHTTPS      = errors.New("no listener for DNS over HTTPS: set listen.https")
 	errNeither      = errors.New("no listener for DNS over HTTPS or TLS: set listen.https or listen.tls")
@@ -150,7 +151,7 @@ func needPlain(p *page) error { return lacks(p.service.plain(), errNoPlain) }
 func needTLS(p *page) error   { return lacks(p.service.TLS, errNoTLS) }
 func needHTTPS(p *page) error { return lacks(p.service.HTTPS, errNoHTTPS) }
 func needPlainOrTLS(p *page) error {
-	return lacks(slices.Concat(p.service.plain(), p.service.TLS), errNoPlain)
+	return lacks(slices.Concat(p.service.plain(), p.service.TLS), errNoPlainOrTLS)
 }
 
 func needName(p *page) error {

@@ -86,7 +86,7 @@ func TestRefusals(t *testing.T) {
 		{"systemd-resolved", plain, "", errNoTLS},
 		{"stubby", plain, "", errNoTLS},
 		{"stubby", unknown, "", errNoPin},
-		{"unbound", &Service{}, "", errNoPlain},
+		{"unbound", &Service{}, "", errNoPlainOrTLS},
 		{"dnsmasq", encrypted, "", errNoPlain},
 		{"router", plain, "", errNoEncrypted},
 		{"openwrt", plain, "", errNoEncrypted},

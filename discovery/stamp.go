@@ -64,6 +64,8 @@ func (s *stamp) appendHashes(b []byte) []byte {
 	return b
 }
 
+const maxCounted = 255
+
 func counted(b []byte, text string) []byte { return append(append(b, byte(len(text))), text...) }
 
 // A Stamp is a stamp, and the transport that it is of.
@@ -88,7 +90,9 @@ func (s *Service) Stamps() []Stamp {
 				protocol: t.protocol, properties: s.properties(), address: hostPort(bracket(e.Addr()), e.Port(), t.port),
 				host: hostPort(s.authority(e.Addr()), e.Port(), t.port), path: s.path(),
 			}
-			all = append(all, Stamp{t.name, one.String()})
+			if len(one.host) <= maxCounted { // a name that is as long as names can be leaves no room for a port
+				all = append(all, Stamp{t.name, one.String()})
+			}
 		}
 	}
 	return all

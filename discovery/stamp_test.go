@@ -102,3 +102,15 @@ func TestStampsOfService(t *testing.T) {
 		})
 	}
 }
+
+// A length is one octet: a name that is as long as names can be fits alone, and not with a port.
+func TestStampsOfLongNames(t *testing.T) {
+	label := strings.Repeat("a", 63)
+	name := wire.MustName(strings.Join([]string{label, label, label, label[:61]}, "."))
+	for address, want := range map[string]int{"192.0.2.1:443": 1, "192.0.2.1:8443": 0} {
+		s := Service{Name: name, HTTPS: at(address)}
+		if got := s.Stamps(); len(got) != want {
+			t.Errorf("%s: %d stamps", address, len(got))
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"tacit/discovery"
 	"tacit/internal/wire"
 	"tacit/policy"
+	"tacit/transports"
 )
 
 // Describe says what clients can reach on this machine with a configuration and the certificates that are shown with it.
@@ -44,7 +45,7 @@ func describeService(c *config.Config, p discovery.Proof, interfaces func() []ne
 	expand := func(list []netip.AddrPort) []netip.AddrPort { return reachable(list, interfaces) }
 	return discovery.Service{
 		Name: l.Name, UDP: expand(l.UDP), TCP: expand(l.TCP), TLS: expand(l.TLS), QUIC: expand(l.QUIC),
-		HTTPS: expand(l.HTTPS), HTTP3: expand(l.HTTPS), Proof: p,
+		HTTPS: expand(l.HTTPS), HTTP3: expand(l.HTTPS), Path: transports.Path, Proof: p,
 		Info: discovery.Info{Minimises: minimises(c), Validates: c.DNSSEC.Validate, Errors: explained(c), URL: l.InfoURL},
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"tacit/discovery"
 	"tacit/internal/wire"
 	"tacit/policy"
+	"tacit/transports"
 )
 
 func addrPorts(texts ...string) []netip.AddrPort {
@@ -71,7 +72,7 @@ func TestServiceFollowsListeners(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := describeService(&config.Config{Listen: c.listen}, discovery.Proof{}, machine)
-			got.Info = discovery.Info{}
+			got.Info, c.want.Path = discovery.Info{}, transports.Path
 			if !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got %+v, want %+v", got, c.want)
 			}
