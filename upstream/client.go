@@ -45,7 +45,6 @@ type Options struct {
 // A Network is where packets travel: the operating system's, or a test's.
 type Network interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
-	ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error)
 }
 
 // A Server is one address at which questions are answered, and the way there. Servers may be compared.

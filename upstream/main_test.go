@@ -115,7 +115,3 @@ type dialer func(ctx context.Context, network, address string) (net.Conn, error)
 func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	return d(ctx, network, address)
 }
-
-func (d dialer) ListenPacket(context.Context, string, string) (net.PacketConn, error) {
-	return nil, errors.ErrUnsupported
-}

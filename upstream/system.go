@@ -39,16 +39,6 @@ func (System) DialContext(ctx context.Context, network, address string) (net.Con
 	return d.DialContext(ctx, network, remote.String())
 }
 
-// ListenPacket opens a socket that is not connected, on a given port.
-func (System) ListenPacket(ctx context.Context, network, address string) (net.PacketConn, error) {
-	local, err := literal(network, address)
-	if err != nil {
-		return nil, err
-	}
-	l := net.ListenConfig{Control: keepWhole}
-	return l.ListenPacket(ctx, network, local.String())
-}
-
 func literal(network, address string) (netip.AddrPort, error) {
 	if network != "udp" && network != "tcp" {
 		return netip.AddrPort{}, net.UnknownNetworkError(network)

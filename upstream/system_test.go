@@ -1,7 +1,6 @@
 package upstream
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/netip"
@@ -150,9 +149,6 @@ func TestSystemTakesNoNames(t *testing.T) {
 			if _, err := (System{}).DialContext(t.Context(), network, name); err == nil {
 				t.Errorf("%s to %q was dialed", network, name)
 			}
-			if _, err := (System{}).ListenPacket(t.Context(), network, name); err == nil {
-				t.Errorf("%s on %q was opened", network, name)
-			}
 		}
 	}
 	var unknown net.UnknownNetworkError
@@ -190,12 +186,4 @@ func TestConnectedSocketsIgnoreStrangers(t *testing.T) {
 	if n, err := conn.Read(buf); err == nil {
 		t.Errorf("read %q", buf[:n])
 	}
-}
-
-func TestListenPacket(t *testing.T) {
-	conn, err := (System{}).ListenPacket(context.Background(), "udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn.Close()
 }
