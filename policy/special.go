@@ -161,8 +161,8 @@ func (n *node) find(t wire.Type, special bool) *Own {
 func (n *node) exists() bool { return len(n.sets) > 0 || len(n.own) > 0 || len(n.below) > 0 }
 
 // find walks down to name and returns the zone that it is in, nil when none or when it is served in another way, and its
-// node, nil when the name is not in the table. It works on octets, because interning each suffix of each name that is asked would fill the table of
-// names.
+// node, nil when the name is not in the table. It works on octets, because interning each suffix of each name that is asked
+// would fill the table of names.
 func (s *SpecialUse) find(name wire.Name) (*zone, *node) {
 	var buf [wire.MaxNameLength]byte
 	var starts [wire.MaxNameLength / 2]uint8

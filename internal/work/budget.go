@@ -14,7 +14,7 @@ const (
 	Alias                       // CNAME and DNAME steps
 	ServerLookup                // look-ups of a name server's address
 	FailedLookup                // ... that found none
-	Connect                     // TCP connections opened
+	Connect                     // connections opened, over TCP or encrypted
 	Signature                   // signature checks
 	FailedSignature             // ... that did not verify
 	NSEC3Hash                   // SHA-1 blocks hashed for NSEC3
@@ -22,7 +22,7 @@ const (
 )
 
 var kindNames = [kinds]string{
-	"upstream queries", "aliases", "name server look-ups", "failed name server look-ups", "TCP connections",
+	"upstream queries", "aliases", "name server look-ups", "failed name server look-ups", "connections",
 	"signature checks", "failed signature checks", "NSEC3 hashes",
 }
 
