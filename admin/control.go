@@ -20,14 +20,14 @@ type Control struct {
 	server   *http.Server
 }
 
-// Options say where a Control listens, and what it controls. All but Log are needed.
+// Options say where a Control listens, and what it controls. All but Panicked are needed.
 type Options struct {
 	Path       string
 	Cache      Cache
 	Exceptions Exceptions
 	Process    Process
-	// Log hears of what goes wrong in a command. Nil: nothing is logged.
-	Log *slog.Logger
+	// Panicked is told of each command that has panicked, while its stack is still there. Nil: nobody is.
+	Panicked func()
 }
 
 // A Cache can forget. When its functions return, nothing that was learned before is given for the names.
@@ -67,8 +67,8 @@ func Listen(ctx context.Context, o Options) (*Control, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", o.Path, err)
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
+	if o.Panicked == nil {
+		o.Panicked = func() {}
 	}
 	return &Control{listener: listener, server: &http.Server{
 		Handler:           newHandler(o),

@@ -155,14 +155,16 @@ func TestCommandsAreChecked(t *testing.T) {
 
 func TestPanicIsAnsweredWithoutItsValue(t *testing.T) {
 	path := socketPath(t)
-	c, err := Listen(t.Context(), options(path, &recorder{panic: true}))
+	o, panics := options(path, &recorder{panic: true}), 0
+	o.Panicked = func() { panics++ }
+	c, err := Listen(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w := httptest.NewRecorder()
 	c.server.Handler.ServeHTTP(w, httptest.NewRequest("POST", "/reload", nil))
-	if w.Code != http.StatusConflict || strings.Contains(w.Body.String(), "secret") {
-		t.Errorf("%d %s", w.Code, w.Body)
+	if w.Code != http.StatusConflict || strings.Contains(w.Body.String(), "secret") || panics != 1 {
+		t.Errorf("%d %s, %d panics", w.Code, w.Body, panics)
 	}
 	if err := c.Shutdown(t.Context()); err != nil {
 		t.Error(err)

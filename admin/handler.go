@@ -71,7 +71,7 @@ func (h *handler) answer(run func(context.Context, command) (any, error)) http.H
 	return func(w http.ResponseWriter, r *http.Request) {
 		defer func() {
 			if recover() != nil { // its value may hold a name
-				h.Log.Error("a control command has panicked")
+				h.Panicked()
 				write(w, nil, errPanic)
 			}
 		}()

@@ -136,8 +136,8 @@ func Default() *Config {
 	return c
 }
 
-// Find says which file is read when the operator names path: that one, or else DefaultFile, or none where it does not exist. One
-// that cannot be looked at is read all the same, to fail: the defaults are not what its operator wants.
+// Find says which file is read when the operator names path: that one, or else DefaultFile, or none where it does not exist.
+// One that cannot be looked at is read all the same, to fail: the defaults are not what its operator wants.
 func Find(path string) string {
 	if path != "" {
 		return path

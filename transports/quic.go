@@ -76,6 +76,7 @@ func (s *Server) quicListener(socket net.PacketConn, o *Options, transports ...T
 		VerifySourceAddress: func(net.Addr) bool { return l.half.Load() > retryAbove },
 	}
 	tls := o.tlsConfig(protocols...)
+	tls.GetCertificate = l.front.guarded(tls.GetCertificate, transports[0])
 	var err error
 	l.listener, err = l.transport.Listen(tls, config)
 	return l, err

@@ -3,6 +3,7 @@ package transports
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"io"
@@ -200,6 +201,19 @@ func TestDoQCancelledInARow(t *testing.T) {
 	cancelQuery(t, conn)
 	if code := endOf(t, conn); code != doqExcessiveLoad {
 		t.Error(code)
+	}
+}
+
+// Handshakes of QUIC are done on goroutines that are not ours.
+func TestPanicInAHandshakeOfQUIC(t *testing.T) {
+	d := openDoor(t, Options{Certificates: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { panic("secret.example") }}, known)
+	for i, to := range []Transport{QUIC, HTTP3} {
+		if _, err := quic.DialAddr(t.Context(), d.at(to), d.tls([]string{alpnDoQ, alpnHTTP3}[i]), &quic.Config{}); err == nil {
+			t.Errorf("%v: a handshake without a certificate", to)
+		}
+		if got := d.Counters(to).Panics.Load(); got != 1 {
+			t.Errorf("%v: %d panics", to, got)
+		}
 	}
 }
 

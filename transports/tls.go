@@ -48,6 +48,21 @@ var authenticatedSuites = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
+// guarded is c for handshakes that libraries do on goroutines of their own, where a panic would end everything.
+func (f *front) guarded(c Certificates, t Transport) Certificates {
+	return func(hello *tls.ClientHelloInfo) (shown *tls.Certificate, err error) {
+		defer func() {
+			if recover() != nil {
+				f.panicked(t)
+				shown, err = nil, errNotShown
+			}
+		}()
+		return c(hello)
+	}
+}
+
+var errNotShown = errors.New("no certificate can be shown")
+
 // What a handshake may take.
 const (
 	handshakeWithin  = 5 * time.Second

@@ -1,8 +1,8 @@
 // Package upstream carries one question to one server and brings back the server's reply, over UDP or TCP, or
 // over TLS, HTTPS or QUIC to those whose Server says so, and remembers how servers behave: round-trip times, EDNS, letter
 // case, cookies, lameness. It is where off-path forgery is fought (RFC 5452, RFC 7873): every query over UDP has a socket,
-// port and ID of its own. What is to travel encrypted goes to nobody but the authenticated Peer, padded, and never in clear. It builds the query out of the name and
-// the type alone, so that nothing of a client's message can travel upstream, and it never judges what a reply
+// port and ID of its own. What is to travel encrypted goes to nobody but the authenticated Peer, padded, and never in clear.
+// It builds the query out of the name and the type alone, so that nothing of a client's message can travel upstream, and it never judges what a reply
 // means: SERVFAIL is a reply like any other. What it remembers, of servers only, is kept in memory and dies with
 // the process.
 //

@@ -52,7 +52,8 @@ var outcomeNames = [...]string{
 func (o Outcome) String() string { return outcomeNames[o] }
 
 // failure makes an *Error of what the network said. Errors of package net print addresses, so nothing of them is
-// kept but the number, and nothing of those of package tls, which print names. outer is the caller's context, whose end goes before all else.
+// kept but the number, and nothing of those of package tls, which print names. outer is the caller's context, whose end goes
+// before all else.
 func failure(outer context.Context, err error) *Error {
 	var (
 		exceeded *work.Exceeded
