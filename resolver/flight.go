@@ -80,13 +80,15 @@ func (f *flights) join(k flightKey, run func(context.Context) *result) *flight {
 
 // beside runs work for a flight on a goroutine of its own, until the flight's context ends. It is called by a flight.
 func (f *flights) beside(run func()) {
-	f.pending.Add(1)
-	go func() {
-		defer f.pending.Done()
-		defer func() { _ = recover() }() // the flight has to do without
+	f.pending.Go(func() {
+		defer func() {
+			if recover() != nil { // the flight has to do without
+				f.panicked()
+			}
+		}()
 		growStack()
 		run()
-	}()
+	})
 }
 
 func (f *flights) fly(ctx context.Context, started *flight, run func(context.Context) *result) {

@@ -131,6 +131,17 @@ func TestPanicInAnExchange(t *testing.T) {
 	}
 }
 
+// What is done beside a flight ends nothing but itself.
+func TestPanicBesideAFlight(t *testing.T) {
+	panics := 0
+	f := &flights{panicked: func() { panics++ }}
+	f.beside(func() { panic("a bug") })
+	f.pending.Wait()
+	if panics != 1 {
+		t.Errorf("%d panics were told of", panics)
+	}
+}
+
 // An answer is shared by all who waited for it: none of them may see what another does with it.
 func TestWaitersDoNotShareBytes(t *testing.T) {
 	play(t, func(s *script) {

@@ -33,7 +33,9 @@ func (s *resolution) inTurn(ctx context.Context, first, second upstream.Server, 
 	overdue := time.AfterFunc(patience, func() {
 		var b *attempt
 		defer func() {
-			_ = recover() // first goes on without
+			if recover() != nil { // first goes on without
+				s.flights.panicked()
+			}
 			beside <- b
 		}()
 		runtime.Gosched() // behind all that can run, among them whoever has a reply to read

@@ -133,14 +133,16 @@ func (p *pool) open(ctx context.Context, server Server, w *work.Budget) (s sessi
 	return s, nil
 }
 
-// run has a session run to its end, which may be a panic at what a server has sent.
 func (p *pool) run(s session) {
-	defer func() {
-		if recover() != nil {
-			p.panicked()
-		}
-	}()
+	defer p.survive()
 	s.run()
+}
+
+// survive is deferred by goroutines that read what a server sends, where a panic would end everything.
+func (p *pool) survive() {
+	if recover() != nil {
+		p.panicked()
+	}
 }
 
 func (p *pool) takePlace(ctx context.Context) error {

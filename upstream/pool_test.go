@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	"tacit/internal/work"
 )
@@ -54,5 +55,31 @@ func TestPanicOfASetUpLeavesNothingBehind(t *testing.T) {
 	}
 	if held := len(client.pool.places); held != 0 {
 		t.Errorf("%d places are taken", held)
+	}
+}
+
+// An explosive connection panics when it is read.
+type explosive struct {
+	net.Conn
+	closed chan struct{}
+}
+
+func (e explosive) SetReadDeadline(time.Time) error { return nil }
+func (e explosive) Read([]byte) (int, error)        { panic("secret.example") }
+func (e explosive) Close() error                    { close(e.closed); return nil }
+
+// Who listens for a reply that nobody waits for any more reads what a server sends, too.
+func TestPanicOfABackgroundListener(t *testing.T) {
+	panics := 0
+	client := New(Options{Panicked: func() { panics++ }})
+	defer client.Close()
+	x := &exchange{Client: client, server: server, timeout: time.Second}
+	conn, q := explosive{closed: make(chan struct{})}, newQuery(question, form{})
+	if !x.stay(conn, &q, client.now()) {
+		t.Fatal("there is no room")
+	}
+	<-conn.closed
+	if panics != 1 {
+		t.Errorf("%d panics were told of", panics)
 	}
 }

@@ -53,6 +53,7 @@ func (x *exchange) stay(conn net.Conn, q *query, sent time.Time) bool {
 	go func() {
 		defer func() { <-x.overtaken }()
 		defer func() { _ = conn.Close() }()
+		defer x.pool.survive()
 		_, _, _ = x.listen(x.closing, conn, q, sent)
 	}()
 	return true
