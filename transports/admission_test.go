@@ -53,8 +53,8 @@ func TestQuotaIsShared(t *testing.T) {
 		first, one, _ := start(t, o, slowly(time.Second), everybody{})
 		second, two, _ := start(t, o, slowly(time.Second), everybody{})
 		for range 2 {
-			one.in <- datagram{packet: ask(1, "www.example."), peer: client1}
-			two.in <- datagram{packet: ask(2, "www.example."), peer: client1}
+			one.in <- delivery{packet: ask(1, "www.example."), peer: client1}
+			two.in <- delivery{packet: ask(2, "www.example."), peer: client1}
 		}
 		synctest.Wait()
 		if drops := first.Counters(UDP).Drops(NoSlot) + second.Counters(UDP).Drops(NoSlot); drops != 2 {

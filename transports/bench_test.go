@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -28,51 +29,39 @@ func (h *hit) Recall(dst []byte, _ *wire.Query, _ time.Time) (wire.Answer, bool)
 // A sink is a packetConn that takes answers and gives none.
 type sink struct{ packetConn }
 
-func (sink) WriteMsgUDPAddrPort(b, _ []byte, _ netip.AddrPort) (n, controlled int, err error) {
-	return len(b), 0, nil
-}
+func (sink) send(answers []datagram) (int, error) { return len(answers), nil }
 
-func hits() (*udpSocket, *visit, []byte) {
+// hits are a socket, and a whole batch of queries whose answer is known.
+func hits() (*udpSocket, *batch, []datagram) {
 	query := ask(1, "www.example.", edns(1232))
 	f := newFront(Options{})
 	var q wire.Query
 	q.Parse(query)
 	f.responder, f.admitter = &hit{packet: address(q.Question())}, everybody{}
-	return &udpSocket{front: f, conn: sink{}}, &visit{answer: make([]byte, 0, maxUDPQuery)}, query
-}
-
-// All of a cached answer's way over UDP but the system calls.
-func TestUDPHitDoesNotAllocate(t *testing.T) {
-	u, v, query := hits()
-	if n := testing.AllocsPerRun(1000, func() { u.receive(v, query, nil, client1) }); n != 0 {
-		t.Errorf("%v allocations", n)
-	}
-	if c := &u.front.counters[UDP]; c.Answers(wire.NoError) != c.Queries.Load() {
-		t.Error("not all were hits")
-	}
+	return &udpSocket{front: f, conn: sink{}}, newBatch(), slices.Repeat([]datagram{{octets: query, peer: client1}}, batchSize)
 }
 
 func BenchmarkUDPHit(b *testing.B) {
-	u, v, query := hits()
+	u, batch, received := hits()
 	b.ReportAllocs()
-	for b.Loop() {
-		u.receive(v, query, nil, client1)
+	for i := 0; i < b.N; i += len(received) {
+		u.treat(batch, received)
 	}
 }
 
 func BenchmarkUDPMiss(b *testing.B) {
-	u, v, query := hits()
+	u, batch, received := hits()
 	u.front.responder = script{}
 	b.ReportAllocs()
 	for b.Loop() {
-		u.receive(v, query, nil, client1)
+		u.treat(batch, received[:1])
 		u.front.resolutions.Wait()
 	}
 }
 
 // A query and its answer over the loopback interface.
 func BenchmarkUDPLoopback(b *testing.B) {
-	u, _, query := hits()
+	u, _, received := hits()
 	s, err := Listen(b.Context(), Options{UDP: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
 	if err != nil {
 		b.Fatal(err)
@@ -87,7 +76,7 @@ func BenchmarkUDPLoopback(b *testing.B) {
 	answer := make([]byte, 1232)
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := conn.Write(query); err != nil {
+		if _, err := conn.Write(received[0].octets); err != nil {
 			b.Fatal(err)
 		}
 		if _, err := conn.Read(answer); err != nil {
@@ -98,7 +87,7 @@ func BenchmarkUDPLoopback(b *testing.B) {
 
 // A hundred queries in one segment over a loopback connection.
 func BenchmarkTCPHits(b *testing.B) {
-	u, _, query := hits()
+	u, _, received := hits()
 	s, err := Listen(b.Context(), Options{TCP: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
 	if err != nil {
 		b.Fatal(err)
@@ -112,9 +101,9 @@ func BenchmarkTCPHits(b *testing.B) {
 	defer func() { _ = conn.Close() }()
 	var queries []byte
 	for range 100 {
-		queries = append(queries, framed(query)...)
+		queries = append(queries, framed(received[0].octets)...)
 	}
-	if _, err := conn.Write(framed(query)); err != nil {
+	if _, err := conn.Write(framed(received[0].octets)); err != nil {
 		b.Fatal(err)
 	}
 	length := make([]byte, 2)

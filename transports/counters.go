@@ -27,6 +27,36 @@ func (c *Counters) Answers(r wire.Rcode) uint64 { return c.answers[min(r, maxCou
 // Drops returns the number of queries left without an answer for a cause.
 func (c *Counters) Drops(cause Cause) uint64 { return c.drops[cause].Load() }
 
+// A tally is what one reader has counted since it last told the Counters. Those are everybody's, and a processor that writes
+// what another one has just written waits for it.
+type tally struct {
+	queries, recalled uint64
+	answers           [maxCountedRcode + 1]uint64
+}
+
+// tell adds the tally to the counters, and starts anew.
+func (t *tally) tell(c *Counters) {
+	c.Queries.Add(t.queries)
+	if t.recalled > 0 {
+		c.Recalled.Add(t.recalled)
+	}
+	for rcode, count := range t.answers {
+		if count > 0 {
+			c.answers[rcode].Add(count)
+		}
+	}
+	*t = tally{}
+}
+
+func (f *front) countAnswer(rcode wire.Rcode, l link) {
+	rcode = min(rcode, maxCountedRcode)
+	if l.tally != nil {
+		l.tally.answers[rcode]++
+		return
+	}
+	f.counters[l.transport].answers[rcode].Add(1)
+}
+
 // A Cause is a reason for leaving a query without an answer.
 type Cause uint8
 

@@ -11,6 +11,7 @@ import (
 type link struct {
 	transport Transport
 	idle      time.Duration // how long the connection may stay idle: for the keepalive option
+	tally     *tally        // where a reader counts its answers; nil: at once
 }
 
 // udpSize is the largest answer over UDP and what the OPT record advertises: it fits into the smallest packet that
@@ -74,7 +75,7 @@ func (f *front) minimal(buf []byte, q *wire.Query, l link) []byte {
 
 // seal counts the answer and appends the OPT record, which goes to those only who sent one (RFC 6891 section 6.1.1).
 func (f *front) seal(msg []byte, q *wire.Query, rcode wire.Rcode, errors []wire.ExtendedError, l link) []byte {
-	f.counters[l.transport].answers[min(rcode, maxCountedRcode)].Add(1)
+	f.countAnswer(rcode, l)
 	if !q.EDNS {
 		return msg
 	}
@@ -116,10 +117,10 @@ func optLength(q *wire.Query, l link) int {
 }
 
 // shorten makes an answer that the way back does not take into one with TC (RFC 9715 section 3.1, R4).
-func shorten(msg []byte, q *wire.Query) []byte {
+func shorten(msg []byte, edns, do bool) []byte {
 	msg = wire.Truncate(msg)
-	if !q.EDNS {
+	if !edns {
 		return msg
 	}
-	return wire.AppendOPT(msg, &wire.OPT{UDPSize: udpSize, DO: q.DO, Keepalive: -1}, 0)
+	return wire.AppendOPT(msg, &wire.OPT{UDPSize: udpSize, DO: do, Keepalive: -1}, 0)
 }

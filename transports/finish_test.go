@@ -76,7 +76,7 @@ func TestFinish(t *testing.T) {
 			}
 		}},
 		{"RFC 1035 section 4.2.2: all of it over TCP", ask(9, name, edns(512)), 300, nil, link{transport: TCP}, whole(300)},
-		{"RFC 7828 section 3.3.2: keepalive to who asks over TCP", ask(10, name, edns(1232, &dns.EDNS0_TCP_KEEPALIVE{Code: dns.EDNS0TCPKEEPALIVE})), 1, nil, link{TCP, 10 * time.Second}, func(t *testing.T, m *dns.Msg, _ int) {
+		{"RFC 7828 section 3.3.2: keepalive to who asks over TCP", ask(10, name, edns(1232, &dns.EDNS0_TCP_KEEPALIVE{Code: dns.EDNS0TCPKEEPALIVE})), 1, nil, link{transport: TCP, idle: 10 * time.Second}, func(t *testing.T, m *dns.Msg, _ int) {
 			if o := m.IsEdns0().Option; len(o) != 1 || o[0].(*dns.EDNS0_TCP_KEEPALIVE).Timeout != 100 {
 				t.Error(m)
 			}
@@ -86,7 +86,7 @@ func TestFinish(t *testing.T) {
 				t.Error(m)
 			}
 		}},
-		{"nor to who does not ask", ask(12, name, edns(1232)), 1, nil, link{TCP, 10 * time.Second}, func(t *testing.T, m *dns.Msg, _ int) {
+		{"nor to who does not ask", ask(12, name, edns(1232)), 1, nil, link{transport: TCP, idle: 10 * time.Second}, func(t *testing.T, m *dns.Msg, _ int) {
 			if o := m.IsEdns0().Option; len(o) != 0 {
 				t.Error(m)
 			}
@@ -146,12 +146,12 @@ func TestFinishWhatIsNoAnswer(t *testing.T) {
 func TestShorten(t *testing.T) {
 	f := newFront(Options{})
 	q := parsed(t, ask(1, "www.example.", edns(1232)))
-	m := read(t, shorten(f.finish(records(q.Question(), 8), q, nil, link{}), q))
+	m := read(t, shorten(f.finish(records(q.Question(), 8), q, nil, link{}), q.EDNS, q.DO))
 	if !m.Truncated || len(m.Answer) != 0 || m.IsEdns0() == nil || m.Id != 1 {
 		t.Error(m)
 	}
 	q = parsed(t, ask(1, "www.example."))
-	if m := read(t, shorten(f.finish(records(q.Question(), 2), q, nil, link{}), q)); !m.Truncated || len(m.Extra) != 0 {
+	if m := read(t, shorten(f.finish(records(q.Question(), 2), q, nil, link{}), q.EDNS, q.DO)); !m.Truncated || len(m.Extra) != 0 {
 		t.Error(m)
 	}
 }

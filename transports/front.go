@@ -60,7 +60,9 @@ func (f *front) isStopping() bool {
 type visit struct {
 	query  wire.Query
 	answer []byte // where answers are built
+	reach  int    // how far into it one was written: what was truncated is longer than it looks
 	now    time.Time
+	tally  tally
 }
 
 // maxKept is the largest buffer that is kept for the next message.
@@ -69,11 +71,10 @@ const maxKept = 16 << 10
 // end forgets the message: nothing of a client stays in a reader that waits for the next one.
 func (v *visit) end() {
 	v.query = wire.Query{}
-	if cap(v.answer) > maxKept {
+	clear(v.answer[:min(v.reach, cap(v.answer))])
+	if v.answer, v.reach = v.answer[:0], 0; cap(v.answer) > maxKept {
 		v.answer = nil
 	}
-	clear(v.answer[:cap(v.answer)]) // an answer that was truncated is longer than it looks
-	v.answer = v.answer[:0]
 }
 
 // An outcome is what has become of a message on the goroutine that read it.
@@ -86,18 +87,26 @@ const (
 	missed             // it has to be resolved
 )
 
-// receive parses, admits and recalls. The answer is good until the visit is used again.
+// receive treats a message that came alone.
 func (f *front) receive(v *visit, msg []byte, addr netip.Addr, l link) (answer []byte, o outcome) {
+	v.now = f.now()
+	answer, o = f.treat(v, msg, addr, l)
+	v.tally.tell(&f.counters[l.transport])
+	return answer, o
+}
+
+// treat parses, admits and recalls at the time of the visit, and counts in its tally. The answer is good until the visit is
+// used again.
+func (f *front) treat(v *visit, msg []byte, addr netip.Addr, l link) (answer []byte, o outcome) {
+	l.tally = &v.tally
 	defer func() {
 		if cause := recover(); cause != nil {
 			f.panicked(l.transport)
 			answer, o = f.fail(v.answer, &v.query, internalError, l), answered
-			v.answer = answer
+			v.answer, v.reach = answer, cap(answer) // nobody knows how far it came
 		}
 	}()
-	counters := &f.counters[l.transport]
-	counters.Queries.Add(1)
-	v.now = f.now()
+	v.tally.queries++
 	answer, o = f.judge(v, msg, addr, l)
 	if o == missed {
 		var a wire.Answer
@@ -105,11 +114,12 @@ func (f *front) receive(v *visit, msg []byte, addr netip.Addr, l link) (answer [
 		if a, ok = f.responder.Recall(v.answer[:0], &v.query, v.now); !ok {
 			return nil, missed
 		}
-		counters.Recalled.Add(1)
+		v.reach = max(v.reach, len(a.Packet))
+		v.tally.recalled++
 		answer, o = f.finish(a.Packet, &v.query, a.Errors, l), answered
 	}
 	if answer != nil {
-		v.answer = answer
+		v.answer, v.reach = answer, max(v.reach, len(answer))
 	}
 	return answer, o
 }
@@ -189,9 +199,8 @@ type job struct {
 
 	to      sender
 	ctx     context.Context
-	peer    netip.AddrPort   // over UDP
-	control [maxControl]byte // and the address that was asked
-	size    int
+	reply   [1]datagram // over UDP
+	control [maxControl]byte
 	stream  uint32 // over HTTP/2
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
@@ -114,23 +115,40 @@ func ede(m *dns.Msg) (code int, text string) {
 	return -1, ""
 }
 
-// A memoryUDP is a packetConn without a network.
+// An opener makes a packetConn of a memoryUDP.
+type opener func(*memoryUDP) packetConn
+
+// overMemory runs a test with every reader that this system has, the portable one among them.
+func overMemory(t *testing.T, test func(*testing.T, opener)) {
+	t.Helper()
+	for name, open := range openers {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { test(t, open) })
+		})
+	}
+}
+
+func openSingle(m *memoryUDP) packetConn { return &singleConn{messageConn: m} }
+
+// A memoryUDP is a socket without a network.
 type memoryUDP struct {
-	in   chan datagram
-	out  chan datagram
+	in   chan delivery
+	out  chan delivery
 	stop chan struct{}
 	once sync.Once
 	fail func(packet []byte) error // of writes
+
+	until time.Time // the deadline of writes, where they wait
 }
 
-type datagram struct {
+type delivery struct {
 	packet  []byte
 	control []byte
 	peer    netip.AddrPort
 }
 
 func newMemoryUDP() *memoryUDP {
-	return &memoryUDP{in: make(chan datagram), out: make(chan datagram, 256), stop: make(chan struct{})}
+	return &memoryUDP{in: make(chan delivery), out: make(chan delivery, 256), stop: make(chan struct{})}
 }
 
 func (m *memoryUDP) ReadMsgUDPAddrPort(b, control []byte) (n, controlled, flags int, peer netip.AddrPort, err error) {
@@ -148,11 +166,16 @@ func (m *memoryUDP) WriteMsgUDPAddrPort(b, control []byte, peer netip.AddrPort) 
 			return 0, 0, err
 		}
 	}
-	m.out <- datagram{append([]byte(nil), b...), append([]byte(nil), control...), peer}
+	m.out <- delivery{append([]byte(nil), b...), append([]byte(nil), control...), peer}
 	return len(b), len(control), nil
 }
 
 func (m *memoryUDP) SetReadDeadline(time.Time) error { return m.Close() }
+
+func (m *memoryUDP) SetWriteDeadline(t time.Time) error {
+	m.until = t
+	return nil
+}
 
 func (m *memoryUDP) Close() error {
 	m.once.Do(func() { close(m.stop) })
@@ -208,8 +231,13 @@ func (l *memoryListener) dial(from string) net.Conn {
 // start serves r on a socket and a listener in memory, and stops after the test.
 func start(t *testing.T, o Options, r Responder, a Admitter) (*Server, *memoryUDP, *memoryListener) {
 	t.Helper()
+	return startOn(t, openSingle, o, r, a)
+}
+
+func startOn(t *testing.T, open opener, o Options, r Responder, a Admitter) (*Server, *memoryUDP, *memoryListener) {
+	t.Helper()
 	s, u, l := newServer(o), newMemoryUDP(), newMemoryListener()
-	s.udp = append(s.udp, &udpSocket{front: s.front, conn: u})
+	s.udp = append(s.udp, &udpSocket{front: s.front, conn: open(u)})
 	s.tcpListener(l, TCP)
 	serve(t, s, r, a)
 	return s, u, l

@@ -201,7 +201,7 @@ func (s *Server) listenUDP(ctx context.Context, o *Options, addr netip.AddrPort)
 		return listenError(UDP, addr, err)
 	}
 	for _, conn := range conns {
-		s.udp = append(s.udp, &udpSocket{front: s.front, conn: conn, proxies: o.Proxies})
+		s.udp = append(s.udp, &udpSocket{front: s.front, conn: newPacketConn(conn), proxies: o.Proxies})
 	}
 	s.addrs[UDP] = append(s.addrs[UDP], endpoint(conns[0].LocalAddr()))
 	return nil

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
 
@@ -17,31 +18,41 @@ type udpSocket struct {
 	proxies []netip.Prefix // who say in a PROXY header whom they speak for
 }
 
-// A packetConn is what is used of net.UDPConn. Control messages say which address was asked, where the socket alone
-// does not.
+// A packetConn is a UDP socket that is read and written by the batch: a batchConn on Linux, a singleConn elsewhere.
 type packetConn interface {
-	ReadMsgUDPAddrPort(b, control []byte) (n, controlled, flags int, peer netip.AddrPort, err error)
-	WriteMsgUDPAddrPort(b, control []byte, peer netip.AddrPort) (n, controlled int, err error)
+	// receive forgets what it gave before, waits, and gives what has come: at most batchSize messages.
+	receive() ([]datagram, error)
+	// send sends at most batchSize answers, in order. When not all of them have left, the error is why the next one has
+	// not. Several goroutines may call it.
+	send(answers []datagram) (sent int, err error)
 	SetReadDeadline(t time.Time) error
 	Close() error
 }
 
+// A datagram is a message of a client, or the answer to one.
+type datagram struct {
+	octets   []byte
+	control  []byte         // says which address of ours was asked, where the socket alone does not
+	peer     netip.AddrPort // where the client is
+	edns, do bool           // an answer's: whether it has an OPT record, and the DO bit there
+}
+
 const (
+	batchSize   = 32   // messages that are received or sent together
 	maxUDPQuery = 4096 // what is longer arrives cut off, and malformed
 	maxControl  = 64
 	receiveSize = 4 << 20 // asked for the socket's buffer; the system may grant less
 )
 
 func (u *udpSocket) read() {
-	message, control := make([]byte, maxUDPQuery), make([]byte, maxControl)
-	v := visit{answer: make([]byte, 0, maxUDPQuery)}
+	b := newBatch()
 	var wait backoff
 	for {
-		n, controlled, _, peer, err := u.conn.ReadMsgUDPAddrPort(message, control)
+		received, err := u.conn.receive()
 		switch {
 		case err == nil:
 			wait.reset()
-			u.receive(&v, message[:n], replyControl(control[:controlled]), peer)
+			u.treat(b, received)
 		case u.front.isStopping() || errors.Is(err, net.ErrClosed):
 			return
 		default:
@@ -50,15 +61,22 @@ func (u *udpSocket) read() {
 			}
 			wait.wait(u.front.stopping)
 		}
-		clear(message[:n])
-		clear(control[:controlled])
 	}
 }
 
-// receive answers a message at once, or leaves it to a job.
-func (u *udpSocket) receive(v *visit, message, control []byte, peer netip.AddrPort) {
-	defer v.end()
-	client, l := peer.Addr(), link{transport: UDP}
+// treat answers messages at once, all together, or leaves them to jobs.
+func (u *udpSocket) treat(b *batch, received []datagram) {
+	defer b.forget()
+	b.visit.now = u.front.now()
+	for i := range received {
+		u.receive(b, &received[i])
+	}
+	b.visit.tally.tell(&u.front.counters[UDP])
+	u.send(b.answers)
+}
+
+func (u *udpSocket) receive(b *batch, d *datagram) {
+	client, message, l := d.peer.Addr(), d.octets, link{transport: UDP}
 	if len(u.proxies) > 0 && contains(u.proxies, client.Unmap()) {
 		var err error
 		if client, message, err = u.front.cutProxyHeader(message, client); err != nil {
@@ -66,20 +84,64 @@ func (u *udpSocket) receive(v *visit, message, control []byte, peer netip.AddrPo
 			return
 		}
 	}
-	answer, o := u.front.receive(v, message, client, l)
+	v := b.next()
+	answer, o := u.front.treat(v, message, client, l)
 	switch o {
 	case answered, turnedAway:
-		u.send(answer, &v.query, control, peer)
+		b.add(answer, d)
 	case missed:
 		j := u.front.newJob(v, message, client, l)
 		if j == nil {
 			u.front.drop(UDP, NoSlot)
 			return
 		}
-		j.peer, j.size = peer, copy(j.control[:], control)
+		control := append(j.control[:0], d.control...)
+		j.reply[0] = datagram{control: control, peer: d.peer, edns: v.query.EDNS, do: v.query.DO}
 		j.start(u.front.ctx, u)
 	case dropped:
 	}
+}
+
+// A batch is what a reader treats together. The answers stand one behind the other in its room, so that little memory is
+// touched, and little is to be wiped.
+type batch struct {
+	visit   visit
+	room    []byte
+	used    int // by answers that are ready
+	reach   int // as in a visit
+	answers []datagram
+}
+
+func newBatch() *batch {
+	return &batch{room: make([]byte, batchSize*udpSize+maxKept), answers: make([]datagram, 0, batchSize)}
+}
+
+// next is the visit for the next message.
+func (b *batch) next() *visit {
+	b.reach = max(b.reach, b.used+b.visit.reach)
+	b.visit.answer, b.visit.reach = b.room[b.used:b.used], 0
+	return &b.visit
+}
+
+// add takes the answer to d. One that has outgrown the room, before it was truncated, stands elsewhere.
+func (b *batch) add(answer []byte, d *datagram) {
+	if here := b.room[b.used:]; &here[0] != &answer[0] {
+		elsewhere := answer[:cap(answer)]
+		answer = here[:copy(here, answer)]
+		clear(elsewhere)
+	}
+	b.used += len(answer)
+	q := &b.visit.query
+	b.answers = append(b.answers, datagram{answer[:len(answer):len(answer)], d.control, d.peer, q.EDNS, q.DO})
+}
+
+// forget leaves nothing of the clients in a reader that waits.
+func (b *batch) forget() {
+	b.next()
+	b.visit.query = wire.Query{}
+	clear(b.room[:min(b.reach, len(b.room))])
+	clear(b.answers)
+	b.used, b.reach, b.answers = 0, 0, b.answers[:0]
 }
 
 // Answers that come late in great number are what a pulse attack is made of (DNSBomb, CVE-2024-33655): its sender
@@ -94,18 +156,76 @@ func (u *udpSocket) deliver(j *job, answer []byte) {
 		u.front.drop(UDP, Late)
 		return
 	}
-	u.send(answer, &j.query, j.control[:j.size], j.peer)
+	j.reply[0].octets = answer
+	u.send(j.reply[:])
 }
 
-func (u *udpSocket) send(answer []byte, q *wire.Query, control []byte, peer netip.AddrPort) {
-	_, _, err := u.conn.WriteMsgUDPAddrPort(answer, control, peer)
-	if errors.Is(err, syscall.EMSGSIZE) {
-		_, _, err = u.conn.WriteMsgUDPAddrPort(shorten(answer, q), control, peer)
-	}
-	if err != nil {
-		u.front.drop(UDP, SendFailed)
+// send sends answers. One that the way back does not take goes shortened; one that does not leave does not keep the
+// others here, unless there is no room for any.
+func (u *udpSocket) send(answers []datagram) {
+	for shortened := false; len(answers) > 0; {
+		sent, err := u.conn.send(answers)
+		if answers = answers[sent:]; sent > 0 {
+			shortened = false
+		}
+		switch {
+		case len(answers) == 0:
+		case errors.Is(err, syscall.EMSGSIZE) && !shortened:
+			answers[0].octets = shorten(answers[0].octets, answers[0].edns, answers[0].do)
+			shortened = true
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, net.ErrClosed):
+			u.front.counters[UDP].drops[SendFailed].Add(uint64(len(answers)))
+			return
+		default:
+			u.front.drop(UDP, SendFailed)
+			answers, shortened = answers[1:], false
+		}
 	}
 }
+
+// A singleConn receives and sends one datagram at a time: what every system can do.
+type singleConn struct {
+	messageConn
+	message    [maxUDPQuery]byte
+	control    [maxControl]byte
+	size       int
+	controlled int
+	received   [1]datagram
+}
+
+// A messageConn is what is used of net.UDPConn. Control messages say which address was asked, where the socket alone
+// does not.
+type messageConn interface {
+	ReadMsgUDPAddrPort(b, control []byte) (n, controlled, flags int, peer netip.AddrPort, err error)
+	WriteMsgUDPAddrPort(b, control []byte, peer netip.AddrPort) (n, controlled int, err error)
+	SetReadDeadline(t time.Time) error
+	Close() error
+}
+
+func (s *singleConn) receive() ([]datagram, error) {
+	clear(s.message[:s.size])
+	clear(s.control[:s.controlled])
+	s.received[0] = datagram{}
+	var peer netip.AddrPort
+	var err error
+	s.size, s.controlled, _, peer, err = s.ReadMsgUDPAddrPort(s.message[:], s.control[:])
+	if err != nil {
+		return nil, err
+	}
+	s.received[0] = datagram{octets: s.message[:s.size], control: replyControl(s.control[:s.controlled]), peer: peer}
+	return s.received[:], nil
+}
+
+func (s *singleConn) send(answers []datagram) (sent int, err error) {
+	for i := range answers {
+		if _, _, err = s.WriteMsgUDPAddrPort(answers[i].octets, answers[i].control, answers[i].peer); err != nil {
+			return i, err
+		}
+	}
+	return len(answers), nil
+}
+
+var _ packetConn = (*singleConn)(nil)
 
 // A backoff is the pause after a failed call that is to be tried again: 5 ms, doubling to 1 s.
 type backoff struct{ pause time.Duration }

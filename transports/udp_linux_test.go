@@ -109,14 +109,15 @@ func TestUDPSocketsShareClients(t *testing.T) {
 	}
 }
 
+func message(level, kind int, data []byte) []byte {
+	b := make([]byte, unix.CmsgSpace(len(data)))
+	b[0] = byte(unix.CmsgLen(len(data)))
+	b[8], b[12] = byte(level), byte(kind)
+	copy(b[unix.CmsgLen(0):], data)
+	return b
+}
+
 func TestReplyControl(t *testing.T) {
-	message := func(level, kind int, data []byte) []byte {
-		b := make([]byte, unix.CmsgSpace(len(data)))
-		b[0] = byte(unix.CmsgLen(len(data)))
-		b[8], b[12] = byte(level), byte(kind)
-		copy(b[unix.CmsgLen(0):], data)
-		return b
-	}
 	packetInfo6 := func(addr string, index byte) []byte {
 		a := netip.MustParseAddr(addr).As16()
 		return append(a[:], index, 0, 0, 0)

@@ -20,5 +20,7 @@ func openUDP(ctx context.Context, addr netip.AddrPort, _ int) ([]*net.UDPConn, e
 	return []*net.UDPConn{udp}, nil
 }
 
+func newPacketConn(conn *net.UDPConn) packetConn { return &singleConn{messageConn: conn} }
+
 // replyControl says nothing about the address to send from.
 func replyControl([]byte) []byte { return nil }

@@ -37,7 +37,7 @@ func slowly(after time.Duration) script {
 }
 
 func TestUDPRecallsAtOnceAndResolvesBeside(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	overMemory(t, func(t *testing.T, open opener) {
 		r := slowly(time.Second)
 		r.recall = func(dst []byte, q *wire.Query) (wire.Answer, bool) {
 			if q.View != 3 {
@@ -45,10 +45,10 @@ func TestUDPRecallsAtOnceAndResolvesBeside(t *testing.T) {
 			}
 			return wire.Answer{Packet: append(dst, address(q.Question())...)}, q.FoldedName()[1] == 'k'
 		}
-		s, u, _ := start(t, Options{}, r, everybody{})
+		s, u, _ := startOn(t, open, Options{}, r, everybody{})
 		begin := time.Now()
-		u.in <- datagram{packet: ask(1, "unknown.example."), peer: client1, control: nil}
-		u.in <- datagram{packet: ask(2, "known.example."), peer: client1}
+		u.in <- delivery{packet: ask(1, "unknown.example."), peer: client1, control: nil}
+		u.in <- delivery{packet: ask(2, "known.example."), peer: client1}
 		for _, want := range []struct {
 			id    uint16
 			after time.Duration
@@ -67,13 +67,13 @@ func TestUDPRecallsAtOnceAndResolvesBeside(t *testing.T) {
 }
 
 func TestUDPQuestionHoldsWhatWasAsked(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	overMemory(t, func(t *testing.T, open opener) {
 		got := make(chan wire.Question, 1)
-		_, u, _ := start(t, Options{}, script{resolve: func(_ context.Context, q wire.Question) wire.Answer {
+		_, u, _ := startOn(t, open, Options{}, script{resolve: func(_ context.Context, q wire.Question) wire.Answer {
 			got <- q
 			return wire.Answer{Packet: address(q)}
 		}}, everybody{})
-		u.in <- datagram{peer: client1, packet: ask(9, "MiXed.Example.", func(m *dns.Msg) {
+		u.in <- delivery{peer: client1, packet: ask(9, "MiXed.Example.", func(m *dns.Msg) {
 			m.SetEdns0(4096, true)
 			m.RecursionDesired, m.CheckingDisabled = false, true
 		})}
@@ -97,9 +97,9 @@ func TestUDPDrops(t *testing.T) {
 		packet []byte
 	}{{"nothing", nil}, {"half a header", make([]byte, 11)}, {"RFC 1035 section 7.3: a response", response}} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, u, _ := start(t, Options{}, script{}, everybody{})
-				u.in <- datagram{packet: c.packet, peer: client1}
+			overMemory(t, func(t *testing.T, open opener) {
+				s, u, _ := startOn(t, open, Options{}, script{}, everybody{})
+				u.in <- delivery{packet: c.packet, peer: client1}
 				synctest.Wait()
 				if len(u.out) != 0 || s.Counters(UDP).Drops(NotAQuery) != 1 {
 					t.Error("answers: ", len(u.out))
@@ -110,21 +110,21 @@ func TestUDPDrops(t *testing.T) {
 }
 
 func TestUDPWaitsHaveLimits(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, u, _ := start(t, Options{Limits: Limits{Waiting: 150}}, slowly(time.Second), everybody{})
+	overMemory(t, func(t *testing.T, open opener) {
+		s, u, _ := startOn(t, open, Options{Limits: Limits{Waiting: 150}}, slowly(time.Second), everybody{})
 		other := netip.MustParseAddrPort("198.51.100.1:53")
 		for i := range 110 {
-			u.in <- datagram{packet: ask(uint16(i), "www.example."), peer: client1}
+			u.in <- delivery{packet: ask(uint16(i), "www.example."), peer: client1}
 		}
 		for i := range 60 {
-			u.in <- datagram{packet: ask(uint16(i), "www.example."), peer: other}
+			u.in <- delivery{packet: ask(uint16(i), "www.example."), peer: other}
 		}
 		synctest.Wait()
 		if got := s.Counters(UDP).Drops(NoSlot); got != 10+10 {
 			t.Errorf("%d without a slot, want 10 above the 100 of a network and 10 above the 150 of all", got)
 		}
 		before := runtime.NumGoroutine()
-		u.in <- datagram{packet: ask(1, "www.example."), peer: other}
+		u.in <- delivery{packet: ask(1, "www.example."), peer: other}
 		synctest.Wait()
 		if after := runtime.NumGoroutine(); after != before {
 			t.Error("a goroutine without a slot")
@@ -151,10 +151,10 @@ func TestUDPLateAnswers(t *testing.T) {
 		{"a few, at the end of their patience", 3, time.Minute, 3, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s, u, _ := start(t, Options{}, slowly(c.after), everybody{})
+			overMemory(t, func(t *testing.T, open opener) {
+				s, u, _ := startOn(t, open, Options{}, slowly(c.after), everybody{})
 				for i := range c.clients {
-					u.in <- datagram{packet: ask(uint16(i), "www.example."), peer: client1}
+					u.in <- delivery{packet: ask(uint16(i), "www.example."), peer: client1}
 				}
 				time.Sleep(5 * time.Second)
 				synctest.Wait()
@@ -167,8 +167,8 @@ func TestUDPLateAnswers(t *testing.T) {
 }
 
 func TestUDPAnswerThatDoesNotFitThePath(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, u, _ := start(t, Options{}, script{resolve: func(_ context.Context, q wire.Question) wire.Answer {
+	overMemory(t, func(t *testing.T, open opener) {
+		s, u, _ := startOn(t, open, Options{}, script{resolve: func(_ context.Context, q wire.Question) wire.Answer {
 			return wire.Answer{Packet: records(q, 8)}
 		}}, everybody{})
 		u.fail = func(packet []byte) error {
@@ -177,12 +177,12 @@ func TestUDPAnswerThatDoesNotFitThePath(t *testing.T) {
 			}
 			return nil
 		}
-		u.in <- datagram{packet: ask(1, "www.example.", edns(1232)), peer: client1}
+		u.in <- delivery{packet: ask(1, "www.example.", edns(1232)), peer: client1}
 		if m := read(t, (<-u.out).packet); !m.Truncated || m.IsEdns0() == nil {
 			t.Error(m)
 		}
 		u.fail = func([]byte) error { return syscall.EPERM }
-		u.in <- datagram{packet: ask(1, "www.example.", edns(1232)), peer: client1}
+		u.in <- delivery{packet: ask(1, "www.example.", edns(1232)), peer: client1}
 		synctest.Wait()
 		if len(u.out) != 0 || s.Counters(UDP).Drops(SendFailed) != 1 {
 			t.Error("a failed send is not counted")
@@ -202,11 +202,11 @@ func TestPanics(t *testing.T) {
 		{"in Resolve", script{resolve: func(context.Context, wire.Question) wire.Answer { explode(); return wire.Answer{} }}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			overMemory(t, func(t *testing.T, open opener) {
 				var logged bytes.Buffer
 				log := slog.New(privacy.NewHandler(slog.NewTextHandler(&logged, nil)))
-				s, u, l := start(t, Options{Log: log}, c.r, everybody{})
-				u.in <- datagram{packet: ask(7, secret+".", edns(1232)), peer: client1}
+				s, u, l := startOn(t, open, Options{Log: log}, c.r, everybody{})
+				u.in <- delivery{packet: ask(7, secret+".", edns(1232)), peer: client1}
 				m := read(t, (<-u.out).packet)
 				if code, _ := ede(m); m.Rcode != dns.RcodeServerFailure || m.Id != 7 || code != 0 {
 					t.Error(m)
@@ -243,16 +243,16 @@ func TestShutdownDrains(t *testing.T) {
 		{"not in time", time.Minute, 4900 * time.Millisecond, nil, 1}, // the failure is an answer, too
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
+			overMemory(t, func(t *testing.T, open opener) {
 				s, u, l := newServer(Options{}), newMemoryUDP(), newMemoryListener()
-				s.udp = append(s.udp, &udpSocket{front: s.front, conn: u})
+				s.udp = append(s.udp, &udpSocket{front: s.front, conn: open(u)})
 				s.tcpListener(l, TCP)
 				served := make(chan struct{})
 				go func() {
 					s.Serve(slowly(c.after), everybody{})
 					close(served)
 				}()
-				u.in <- datagram{packet: ask(1, "www.example."), peer: client1}
+				u.in <- delivery{packet: ask(1, "www.example."), peer: client1}
 				conn, idle := l.dial("192.0.2.1"), l.dial("192.0.2.2")
 				mustWrite(t, conn, framed(ask(2, "www.example.")))
 				synctest.Wait()
@@ -281,15 +281,15 @@ func TestShutdownDrains(t *testing.T) {
 
 // Shutdown does not wait longer than its context allows; jobs that are left are told to end.
 func TestShutdownGivesUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	overMemory(t, func(t *testing.T, open opener) {
 		s, u := newServer(Options{}), newMemoryUDP()
-		s.udp = append(s.udp, &udpSocket{front: s.front, conn: u})
+		s.udp = append(s.udp, &udpSocket{front: s.front, conn: open(u)})
 		served := make(chan struct{})
 		go func() {
 			s.Serve(slowly(time.Minute), everybody{})
 			close(served)
 		}()
-		u.in <- datagram{packet: ask(1, "www.example."), peer: client1}
+		u.in <- delivery{packet: ask(1, "www.example."), peer: client1}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		begin := time.Now()

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -303,6 +304,16 @@ func internString(w string) Name {
 
 // foldName copies the uncompressed name at the start of src to dst in lower case and returns its length.
 func foldName(dst, src []byte) (int, error) {
+	n, err := nameLength(src)
+	if err != nil {
+		return 0, err
+	}
+	fold(dst[:n], src[:n])
+	return n, nil
+}
+
+// nameLength returns the length of the uncompressed name at the start of src.
+func nameLength(src []byte) (int, error) {
 	for off := 0; ; {
 		if off >= len(src) {
 			return 0, ErrNameCut
@@ -315,15 +326,26 @@ func foldName(dst, src []byte) (int, error) {
 			return 0, ErrNameTooLong
 		case off+1+size > len(src):
 			return 0, ErrNameCut
-		}
-		dst[off] = byte(size)
-		for i := off + 1; i <= off+size; i++ {
-			dst[i] = lower(src[i])
+		case size == 0:
+			return off + 1, nil
 		}
 		off += 1 + size
-		if size == 0 {
-			return off, nil
-		}
+	}
+}
+
+// fold copies a name in lower case, eight octets at a time. The lengths of labels are less than any letter and stay as they
+// are.
+func fold(dst, src []byte) {
+	const each, top = 0x0101010101010101, 0x8080808080808080
+	for len(src) >= 8 {
+		w := binary.LittleEndian.Uint64(src)
+		low := w &^ top
+		fromA, aboveZ := low+each*(0x80-'A'), low+each*(0x80-'Z'-1) // top bits: at least A, more than Z
+		binary.LittleEndian.PutUint64(dst, w|(fromA&^aboveZ&^w&top)>>2)
+		dst, src = dst[8:], src[8:]
+	}
+	for i, c := range src {
+		dst[i] = lower(c)
 	}
 }
 

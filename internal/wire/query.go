@@ -81,8 +81,14 @@ func (q *Query) Parse(msg []byte) Verdict {
 	return q.judge()
 }
 
+// reset makes q a new Query with the View that it has. The folded name is left as it is: clearing it would take longer than
+// all the rest, and nameLen says that there is none.
 func (q *Query) reset(msg []byte) {
-	*q = Query{message: msg, folded: q.folded, UDPSize: minUDPSize, View: q.View}
+	q.message, q.nameLen = msg, 0
+	q.ID, q.opcode, q.RD, q.AD, q.CD = 0, 0, false, false, false
+	q.Type, q.Class = 0, 0
+	q.forgetEDNS()
+	q.Rcode, q.Reason = NoError, ExtendedError{}
 }
 
 const minUDPSize = 512

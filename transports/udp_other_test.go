@@ -1,0 +1,5 @@
+//go:build !linux
+
+package transports
+
+var openers = map[string]opener{"one at a time": openSingle}
