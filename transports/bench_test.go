@@ -41,6 +41,54 @@ func hits() (*udpSocket, *batch, []datagram) {
 	return &udpSocket{front: f, conn: sink{}}, newBatch(), slices.Repeat([]datagram{{octets: query, peer: client1}}, batchSize)
 }
 
+// All of a cached answer's way through this process. DoT goes without its encryption: crypto/tls makes one allocation for each
+// record that it reads.
+func TestHitsDoNotAllocate(t *testing.T) {
+	query := ask(1, "www.example.", edns(1232))
+	here := netip.MustParseAddrPort("127.0.0.1:0")
+	s, err := Listen(t.Context(), Options{UDP: []netip.AddrPort{here}, TCP: []netip.AddrPort{here}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener, err := openTCP(t.Context(), here)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.tcpListener(listener, TLS)
+	serve(t, s, &hit{packet: address(parsed(t, query).Question())}, everybody{})
+	for _, c := range []struct {
+		over Transport
+		addr string
+		sent []byte
+	}{
+		{UDP, s.Addrs(UDP)[0].String(), query},
+		{TCP, s.Addrs(TCP)[0].String(), framed(query)},
+		{TLS, listener.Addr().String(), framed(query)},
+	} {
+		conn, err := net.Dial(c.over.Network(), c.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		received := make([]byte, frameLength+udpSize)
+		exchange := func() {
+			mustWrite(t, conn, c.sent)
+			if n, err := conn.Read(received); err != nil || n < len(query) {
+				t.Fatal(n, err)
+			}
+		}
+		for range 10 {
+			exchange() // buffers grow
+		}
+		if n := testing.AllocsPerRun(1000, exchange); n != 0 {
+			t.Errorf("%v: %v allocations", c.over, n)
+		}
+		if count := s.Counters(c.over); count.Recalled.Load() != count.Answers(wire.NoError) || count.Recalled.Load() < 1000 {
+			t.Errorf("%v: not all were hits", c.over)
+		}
+		_ = conn.Close()
+	}
+}
+
 func BenchmarkUDPHit(b *testing.B) {
 	u, batch, received := hits()
 	b.ReportAllocs()

@@ -5,5 +5,6 @@
 //
 // Limitations: no DNS cookies yet, and no encrypted client hello. A PROXY header is not read over QUIC and HTTP/3, and a reverse
 // proxy is answered over HTTP/1.1 only. The JSON form knows no parameters but name, type, do and cd. An IPv6 listen address
-// serves IPv6 only. Outside Linux a wildcard address may answer from another address than the one that was asked.
+// serves IPv6 only. Outside Linux datagrams are received and sent one at a time, and a wildcard address may answer from another
+// address than the one that was asked.
 package transports

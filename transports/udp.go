@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 
@@ -132,7 +133,7 @@ func (b *batch) add(answer []byte, d *datagram) {
 	}
 	b.used += len(answer)
 	q := &b.visit.query
-	b.answers = append(b.answers, datagram{answer[:len(answer):len(answer)], d.control, d.peer, q.EDNS, q.DO})
+	b.answers = append(b.answers, datagram{slices.Clip(answer), d.control, d.peer, q.EDNS, q.DO})
 }
 
 // forget leaves nothing of the clients in a reader that waits.

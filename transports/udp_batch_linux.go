@@ -47,7 +47,7 @@ func newPacketConn(conn *net.UDPConn) packetConn {
 	if err != nil {
 		return &singleConn{messageConn: conn}
 	}
-	return newBatchConn(conn, raw, kernel, localAddr(conn.LocalAddr()).Addr())
+	return newBatchConn(conn, raw, kernel, endpoint(conn.LocalAddr()).Addr())
 }
 
 func newBatchConn(conn deadliner, raw syscall.RawConn, calls mmsg, local netip.Addr) *batchConn {

@@ -69,6 +69,7 @@ func (k *memoryKernel) Write(f func(uintptr) bool) error {
 		select {
 		case <-k.emptied:
 			timer.Stop()
+			k.full = false
 		case <-timer.C:
 			return os.ErrDeadlineExceeded
 		}
@@ -149,7 +150,8 @@ var sortOf = script{
 		case 'h': // more than there is room for
 			return wire.Answer{Packet: append(dst, records(q.Question(), 400)...)}, true
 		case 'p':
-			panic("no")
+			_ = append(dst, records(q.Question(), 8)...)
+			panic("half-way")
 		}
 		return wire.Answer{}, false
 	},
@@ -230,10 +232,7 @@ func TestBatchThatDoesNotLeave(t *testing.T) {
 		{"all are forbidden", func(k *memoryKernel) { k.fail = func([]byte) error { return syscall.EPERM } }, nil, 5},
 		{"there is no room, for a moment", func(k *memoryKernel) {
 			k.full = true
-			time.AfterFunc(sendWithin/2, func() {
-				k.full = false
-				k.emptied <- struct{}{}
-			})
+			time.AfterFunc(sendWithin/2, func() { k.emptied <- struct{}{} })
 		}, []int{0, 1, 2, 3, 4}, 0},
 		{"there is no room", func(k *memoryKernel) { k.full = true }, nil, 5},
 	} {
@@ -259,51 +258,75 @@ func TestBatchThatDoesNotLeave(t *testing.T) {
 
 // Nothing of the clients is in a reader that waits.
 func TestReaderForgets(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		k := newMemoryKernel(newMemoryUDP())
-		f := newFront(Options{})
-		defer f.cancel()
-		f.responder, f.admitter = sortOf, everybody{}
-		control := message(unix.IPPROTO_IP, unix.IP_PKTINFO, []byte{7, 0, 0, 0, 192, 0, 2, 53, 192, 0, 2, 53})
-		for _, name := range []string{"k.example.", "long.example.", "panic.example.", "huge.example.", "miss.example.", "www.example."} {
-			k.queue = append(k.queue, delivery{ask(1, name), control, client1})
+	for _, c := range []struct {
+		name  string
+		asked []string
+	}{
+		{"a hit", []string{"known.example."}},
+		{"an answer that is truncated", []string{"long.example."}},
+		{"one that outgrows the room", []string{"huge.example."}},
+		{"a panic", []string{"panic.example."}},
+		{"a miss", []string{"miss.example."}},
+		{"all of them", []string{"k.example.", "long.example.", "panic.example.", "huge.example.", "miss.example.", "k.example."}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k, b := treated(t, c.asked)
+				keepsNothing(t, k.conn)
+				if !bytes.Equal(b.room, make([]byte, len(b.room))) {
+					t.Error("the room is not empty")
+				}
+				if q := &b.visit.query; len(q.FoldedName()) > 0 || q.RawQuestion() != nil || b.visit.tally != (tally{}) {
+					t.Error("the visit is not over")
+				}
+				for _, a := range b.answers[:cap(b.answers)] {
+					if a.octets != nil || a.peer.IsValid() {
+						t.Error("an answer's way is kept")
+					}
+				}
+			})
+		})
+	}
+}
+
+// treated has a reader treat questions, a message that is none, and wait again.
+func treated(t *testing.T, names []string) (*memoryKernel, *batch) {
+	t.Helper()
+	k, b, f := newMemoryKernel(newMemoryUDP()), newBatch(), newFront(Options{})
+	defer f.cancel()
+	f.responder, f.admitter = sortOf, everybody{}
+	control := message(unix.IPPROTO_IP, unix.IP_PKTINFO, []byte{7, 0, 0, 0, 192, 0, 2, 53, 192, 0, 2, 53})
+	for _, name := range names {
+		k.queue = append(k.queue, delivery{ask(1, name), control, client1})
+	}
+	k.queue = append(k.queue, delivery{[]byte("no query"), control, client1})
+	received, err := k.conn.receive()
+	if err != nil || len(received) != len(names)+1 {
+		t.Fatal(err, len(received))
+	}
+	(&udpSocket{front: f, conn: k.conn}).treat(b, received)
+	f.resolutions.Wait()
+	_ = k.Close()
+	if _, err := k.conn.receive(); !errors.Is(err, os.ErrDeadlineExceeded) || len(k.out) != len(names) {
+		t.Fatal(err, len(k.out))
+	}
+	return k, b
+}
+
+func keepsNothing(t *testing.T, c *batchConn) {
+	t.Helper()
+	in, out := &c.in, &c.out
+	for i := range batchSize {
+		if in.messages[i] != [maxUDPQuery + cacheLine]byte{} || in.controls[i] != [maxControl]byte{} {
+			t.Error("a message is kept: ", i)
 		}
-		k.queue = append(k.queue, delivery{[]byte("no query"), control, client1})
-		u, b := &udpSocket{front: f, conn: k.conn}, newBatch()
-		received, err := k.conn.receive()
-		if err != nil || len(received) != 7 {
-			t.Fatal(err, len(received))
+		if in.names[i] != (name{}) || out.names[i] != (name{}) || in.received[i].octets != nil || in.received[i].peer.IsValid() {
+			t.Error("where a client is, is kept: ", i)
 		}
-		u.treat(b, received)
-		f.resolutions.Wait()
-		_ = k.Close()
-		if _, err := k.conn.receive(); !errors.Is(err, os.ErrDeadlineExceeded) {
-			t.Fatal(err)
+		if out.vectors[i].Base != nil || out.headers[i].Hdr.Control != nil {
+			t.Error("a way to an answer is kept: ", i)
 		}
-		if len(k.out) != 6 {
-			t.Error("answers: ", len(k.out))
-		}
-		in, out := &k.conn.in, &k.conn.out
-		for i := range batchSize {
-			if in.messages[i] != [maxUDPQuery + cacheLine]byte{} || in.controls[i] != [maxControl]byte{} || in.names[i] != (name{}) || out.names[i] != (name{}) {
-				t.Error("the reader keeps datagram ", i)
-			}
-			if in.received[i].octets != nil || in.received[i].peer.IsValid() || out.vectors[i].Base != nil || out.headers[i].Hdr.Control != nil {
-				t.Error("the reader keeps a way to datagram ", i)
-			}
-		}
-		if !bytes.Equal(b.room, make([]byte, len(b.room))) {
-			t.Error("the room is not empty")
-		}
-		if q := &b.visit.query; q.FoldedName() != nil && len(q.FoldedName()) > 0 || q.RawQuestion() != nil || b.visit.tally != (tally{}) {
-			t.Error("the visit is not over")
-		}
-		for _, a := range b.answers[:cap(b.answers)] {
-			if a.octets != nil || a.peer.IsValid() {
-				t.Error("an answer's way is kept")
-			}
-		}
-	})
+	}
 }
 
 // What the kernel reads and writes is what package unix says of its structures, and a link-local address keeps its interface.

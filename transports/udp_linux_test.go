@@ -8,37 +8,46 @@ import (
 	"testing"
 	"time"
 
+	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
 )
 
-// RFC 2181 section 4.1: the answer comes from the address that was asked. Only a wildcard address can show it; the
-// client is on loopback.
+// RFC 2181 section 4.1: the answer comes from the address that was asked, to a hit and to a miss. Only a wildcard address can
+// show it; the client is on loopback.
 func TestAnswerLeavesFromTheAddressAsked(t *testing.T) {
 	for _, c := range []struct{ name, listen, asked, client string }{
 		{"IPv4", "0.0.0.0", "127.0.0.2", "127.0.0.3"},
 		{"IPv6", "::", "::1", "::1"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			s := loopback(t, c.listen)
-			asked := netip.AddrPortFrom(netip.MustParseAddr(c.asked), s.Addrs(UDP)[0].Port())
-			client, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(c.client), 0)))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = client.Close() }()
-			_ = client.SetDeadline(time.Now().Add(5 * time.Second))
-			if _, err := client.WriteToUDPAddrPort(ask(1, "www.example."), asked); err != nil {
-				t.Fatal(err)
-			}
-			packet := make([]byte, 1232)
-			n, from, err := client.ReadFromUDPAddrPort(packet)
-			if err != nil || from != asked {
-				t.Fatal("answer from ", from, err)
-			}
-			if m := read(t, packet[:n]); m.Id != 1 || len(m.Answer) != 1 {
-				t.Error(m)
-			}
-		})
+		for name, reader := range readers {
+			t.Run(c.name+" read "+name, func(t *testing.T) {
+				s := loopback(t, c.listen, reader)
+				asked := netip.AddrPortFrom(netip.MustParseAddr(c.asked), s.Addrs(UDP)[0].Port())
+				answerFrom(t, asked, netip.AddrPortFrom(netip.MustParseAddr(c.client), 0), ask(1, "www.example."))
+				answerFrom(t, asked, netip.AddrPortFrom(netip.MustParseAddr(c.client), 0), ask(1, "www.example.", qtype(dns.TypeANY)))
+			})
+		}
+	}
+}
+
+func answerFrom(t *testing.T, asked, client netip.AddrPort, query []byte) {
+	t.Helper()
+	conn, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+	if _, err := conn.WriteToUDPAddrPort(query, asked); err != nil {
+		t.Fatal(err)
+	}
+	packet := make([]byte, 1232)
+	n, from, err := conn.ReadFromUDPAddrPort(packet)
+	if err != nil || from != asked {
+		t.Fatal("answer from ", from, err)
+	}
+	if m := read(t, packet[:n]); m.Id != 1 || len(m.Answer) != 1 {
+		t.Error(m)
 	}
 }
 
