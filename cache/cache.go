@@ -122,25 +122,22 @@ func (c *Cache) Renew() {
 // denies it (RFC 8020), and the NSEC and NSEC3 records of the zones above it, which may. Finished answers are forgotten
 // altogether, because any of them may have come by an alias through the name. When Flush returns, nothing learned
 // before is given for the name, nor put back by a resolution in flight.
-func (c *Cache) Flush(name wire.Name) {
-	c.flush(func(n wire.Name) bool { return n == name }, name)
-}
+func (c *Cache) Flush(name wire.Name) { c.flush(name, false) }
 
 // FlushSubtree does what Flush does for name and all names below it.
-func (c *Cache) FlushSubtree(name wire.Name) {
-	c.flush(func(n wire.Name) bool { return n.Within(name) }, name)
-}
+func (c *Cache) FlushSubtree(name wire.Name) { c.flush(name, true) }
 
 // FlushAll forgets everything.
 func (c *Cache) FlushAll() { c.FlushSubtree(wire.Root) }
 
-func (c *Cache) flush(covers func(wire.Name) bool, name wire.Name) {
+func (c *Cache) flush(name wire.Name, subtree bool) {
 	c.generation.raise()
+	s := scope{name.Append(nil), subtree}
 	c.Packets.flush()
-	c.RRsets.flush(covers, name)
-	c.Denials.flush(covers, name)
-	c.Delegations.flush(covers)
-	c.Failures.flush(covers)
+	c.RRsets.flush(s)
+	c.Denials.flush(s.covers, name)
+	c.Delegations.flush(s)
+	c.Failures.flush(s.covers)
 }
 
 // Stats are counts for the operator.

@@ -1,20 +1,33 @@
 package cache
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"tacit/internal/wire"
 )
 
 // Delegations remembers zone cuts. A delegation is a lease that the parent grants: what the child says about itself
 // has no way in here, so it cannot outlive the parent's will (ghost domains: CVE-2012-1033, CVE-2022-30698).
+//
+// A record is a grant; the zone's name, which is the key; and for each server its name, how many addresses it has, and each
+// address behind its length. To make a Delegation of the thirteen servers of a top-level domain takes 2 us, as their names
+// are interned; so those that were made last are kept, too.
 type Delegations struct {
-	entries    *store[wire.Name, Delegation]
+	entries    *store
+	made       [256]atomic.Pointer[made] // by the last octet of the serial number
+	serial     atomic.Uint64
 	maxTTL     time.Duration
 	generation *generation
+}
+
+// What was made of the record that has a serial number.
+type made struct {
+	serial     uint64
+	delegation Delegation
 }
 
 // A Delegation says which servers a zone was handed to, and until when. Servers is shared: read it only.
@@ -40,43 +53,102 @@ const (
 )
 
 func newDelegations(size int64, o Options, g *generation) *Delegations {
-	// Resolutions share the servers, so there is nothing that could be wiped under their hands.
-	entries := newStore[wire.Name](size, func(*Delegation) {})
-	return &Delegations{entries: entries, maxTTL: o.MaxTTL, generation: g}
-}
-
-func (d *Delegation) weight() int {
-	size := len(d.Servers) * int(unsafe.Sizeof(NameServer{}))
-	for _, s := range d.Servers {
-		size += len(s.Addresses) * int(unsafe.Sizeof(netip.Addr{}))
-	}
-	return size
+	return &Delegations{entries: newStore(size, grantLength), maxTTL: o.MaxTTL, generation: g}
 }
 
 // Deepest returns the deepest delegation at or above name whose lease has not run out.
 func (d *Delegations) Deepest(name wire.Name, now time.Time) (Delegation, bool) {
-	for {
-		found, ok := d.at(name, now)
-		if ok || name.IsRoot() {
+	var buf [wire.MaxNameLength]byte
+	for zone := name.Append(buf[:0]); ; zone = zone[1+zone[0]:] {
+		found, ok := d.at(zone, instantOf(now))
+		if ok || zone[0] == 0 {
 			return found, ok
 		}
-		name = name.Parent()
 	}
 }
 
-func (d *Delegations) at(zone wire.Name, now time.Time) (Delegation, bool) {
+func (d *Delegations) at(zone []byte, now instant) (Delegation, bool) {
 	shard, hash := d.entries.locate(zone)
 	shard.Lock()
 	defer shard.Unlock()
-	e := shard.get(hash, zone)
-	ok := e != nil && now.Before(e.Lease)
-	if ok || zone.IsRoot() { // that a name is no zone cut is no miss
+	var held reader
+	ok := shard.get(hash, zone, &held) && now < grantOf(&held).lease()
+	if ok || zone[0] == 0 { // that a name is no zone cut is no miss
 		shard.tally(ok)
 	}
 	if !ok {
 		return Delegation{}, false
 	}
-	return *e, true
+	serial := grantOf(&held).serial()
+	slot := &d.made[byte(serial)]
+	m := slot.Load()
+	if m == nil || m.serial != serial {
+		m = &made{serial, readDelegation(zone, &held)}
+		slot.Store(m)
+	}
+	return m.delegation, true
+}
+
+// A grant is the fixed octets of a record.
+type grant [headOctets]byte
+
+const grantLength = 20
+
+func grantOf(r *reader) *grant { return (*grant)(&r.head.octets) }
+
+func (g *grant) lease() instant    { return instant(binary.LittleEndian.Uint64(g[0:])) }
+func (g *grant) serial() uint64    { return binary.LittleEndian.Uint64(g[8:]) } // of no other record
+func (g *grant) partition() uint16 { return binary.LittleEndian.Uint16(g[16:]) }
+func (g *grant) servers() int      { return int(g[18]) } // how many
+func (g *grant) addresses() int    { return int(g[19]) } // how many, of all servers
+
+// append appends the record of a delegation within its limits. An address has no zone: DNS knows none.
+func (d *Delegation) append(dst []byte, serial uint64) []byte {
+	var g grant
+	binary.LittleEndian.PutUint64(g[0:], uint64(instantOf(d.Lease)))
+	binary.LittleEndian.PutUint64(g[8:], serial)
+	binary.LittleEndian.PutUint16(g[16:], d.Partition)
+	g[18] = byte(len(d.Servers))
+	for i := range d.Servers {
+		g[19] += byte(len(d.Servers[i].Addresses))
+	}
+	dst = d.Zone.Append(append(dst, g[:grantLength]...))
+	for i := range d.Servers {
+		s := &d.Servers[i]
+		dst = append(s.Name.Append(dst), byte(len(s.Addresses)))
+		for _, a := range s.Addresses {
+			octets := a.AsSlice()
+			dst = append(append(dst, byte(len(octets))), octets...)
+		}
+	}
+	return dst
+}
+
+// readDelegation reads a delegation: one piece of memory for the servers, one for all addresses.
+func readDelegation(zone []byte, held *reader) Delegation {
+	g := grantOf(held)
+	d := Delegation{Lease: g.lease().time(), Partition: g.partition()}
+	d.Zone, _ = wire.NameFromWire(zone)
+	if g.servers() > 0 {
+		d.Servers = make([]NameServer, g.servers())
+	}
+	addresses := make([]netip.Addr, 0, g.addresses())
+	var buf [wire.MaxNameLength]byte
+	for i := range d.Servers {
+		s := &d.Servers[i]
+		s.Name, _ = wire.NameFromWire(held.name(buf[:0]))
+		first := len(addresses)
+		for range *held.octet() {
+			octets := buf[:*held.octet()]
+			held.read(octets)
+			a, _ := netip.AddrFromSlice(octets)
+			addresses = append(addresses, a)
+		}
+		if end := len(addresses); end > first {
+			s.Addresses = addresses[first:end:end]
+		}
+	}
+	return d
 }
 
 // Put remembers the delegation that the servers of parent granted in a referral, whose NS RRset had the given TTL, and
@@ -95,10 +167,13 @@ func (d *Delegations) Put(n Delegation, parent Delegation, ttl uint32, now time.
 	if granted := primed || n.Zone.Below(parent.Zone); !granted || !now.Before(n.Lease) {
 		return n, false
 	}
-	shard, hash := d.entries.locate(n.Zone)
+	var buf [1024]byte
+	record := n.append(buf[:0], d.serial.Add(1))
+	key := record[grantLength:][:n.Zone.Len()]
+	shard, hash := d.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
-	return n, d.generation.is(generation) && shard.put(hash, n.Zone, n, n.weight(), false)
+	return n, d.generation.is(generation) && shard.put(hash, key, record, false)
 }
 
 // limitServers returns a copy of servers within the limits: each name and address once, and of the names those first that
@@ -121,15 +196,21 @@ func limitServers(servers []NameServer) []NameServer {
 
 func addAddresses(kept, more []netip.Addr) []netip.Addr {
 	for _, a := range more {
-		if len(kept) < maxAddressesOfServer && !slices.Contains(kept, a) {
+		if a.IsValid() && len(kept) < maxAddressesOfServer && !slices.Contains(kept, a) {
 			kept = append(kept, a)
 		}
 	}
 	return kept
 }
 
-func (d *Delegations) flush(covers func(wire.Name) bool) {
-	d.entries.removeIf(func(zone *wire.Name, _ *Delegation) bool { return covers(*zone) })
+func (d *Delegations) flush(s scope) {
+	d.entries.removeIf(func(held *reader) bool {
+		var buf [wire.MaxNameLength]byte
+		return s.has(held.name(buf[:0]))
+	})
+	for i := range d.made { // nobody can make one again of what has gone
+		d.made[i].Store(nil)
+	}
 }
 
 func (d *Delegations) stats() Count { return d.entries.stats() }

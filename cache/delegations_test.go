@@ -3,6 +3,7 @@ package cache
 import (
 	"fmt"
 	"net/netip"
+	"reflect"
 	"testing"
 	"time"
 
@@ -132,15 +133,71 @@ func TestServersAreLimited(t *testing.T) {
 	}
 }
 
-func BenchmarkDeepest(b *testing.B) {
+// What is remembered comes back as it was put: names in and out of the zone, addresses of both families and of none.
+func TestDelegationsComeBackAsTheyWerePut(t *testing.T) {
 	c := New(Options{})
-	root, _ := c.Delegations.Put(Delegation{}, Delegation{}, 86400, epoch, c.Generation())
-	c.Delegations.Put(delegation("example", "192.0.2.1"), root, 86400, epoch, c.Generation())
-	name, now := wire.MustName("a.b.www.example"), epoch.Add(time.Second)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, ok := c.Delegations.Deepest(name, now); !ok {
-			b.Fatal("none")
+	in := Delegation{Zone: zone, Partition: 513}
+	for i := range maxServers {
+		s := NameServer{Name: wire.MustName(fmt.Sprintf("ns%d.a-host-with-quite-a-long-name.test", i))}
+		for j := range maxAddressesOfServer * (maxServers - i) / maxServers {
+			s.Addresses = append(s.Addresses, netip.AddrFrom4([4]byte{192, 0, 2, byte(j)}))
+			if j%2 == 1 {
+				s.Addresses[j] = netip.MustParseAddr(fmt.Sprintf("2001:db8::%x", j))
+			}
 		}
+		in.Servers = append(in.Servers, s)
+	}
+	put, ok := c.Delegations.Put(in, Delegation{}, 60, epoch, c.Generation())
+	got, found := c.Delegations.Deepest(www.Name, epoch)
+	if !ok || !found || !reflect.DeepEqual(got, put) {
+		t.Errorf("put %v %+v, got %v %+v", ok, put, found, got)
+	}
+	put.Servers = put.Servers[:1]
+	c.Delegations.Put(put, Delegation{}, 90, epoch, c.Generation())
+	if again, _ := c.Delegations.Deepest(zone, epoch); !reflect.DeepEqual(again.Servers, put.Servers) || !again.Lease.Equal(after(90)) {
+		t.Errorf("put again, and got %+v", again)
+	}
+}
+
+// A flush leaves none of the delegations that were asked for in memory.
+func TestFlushForgetsWhatWasMade(t *testing.T) {
+	c := New(Options{})
+	for i := range 600 {
+		d := delegation(fmt.Sprintf("z%d.example", i), "192.0.2.1")
+		c.Delegations.Put(d, Delegation{}, 60, epoch, c.Generation())
+		if got, ok := c.Delegations.Deepest(d.Zone, epoch); !ok || !reflect.DeepEqual(got.Servers, d.Servers) {
+			t.Fatalf("zone %d: %v", i, ok)
+		}
+	}
+	c.Flush(www.Name)
+	for i := range c.Delegations.made {
+		if c.Delegations.made[i].Load() != nil {
+			t.Fatalf("%d is still there", i)
+		}
+	}
+}
+
+func BenchmarkDeepest(b *testing.B) {
+	large := delegation("example")
+	large.Servers = nil
+	for i := range maxServers { // as many top-level domains have
+		large.Servers = append(large.Servers, NameServer{
+			Name:      wire.MustName(fmt.Sprintf("%c.servers.test", 'a'+i)),
+			Addresses: []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")},
+		})
+	}
+	for _, d := range []Delegation{delegation("example", "192.0.2.1"), large} {
+		b.Run(fmt.Sprint(len(d.Servers), " servers"), func(b *testing.B) {
+			c := New(Options{})
+			root, _ := c.Delegations.Put(Delegation{}, Delegation{}, 86400, epoch, c.Generation())
+			c.Delegations.Put(d, root, 86400, epoch, c.Generation())
+			name, now := wire.MustName("a.b.www.example"), epoch.Add(time.Second)
+			b.ReportAllocs()
+			for b.Loop() {
+				if _, ok := c.Delegations.Deepest(name, now); !ok {
+					b.Fatal("none")
+				}
+			}
+		})
 	}
 }

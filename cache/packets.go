@@ -2,7 +2,8 @@ package cache
 
 import (
 	"encoding/binary"
-	"hash/maphash"
+	"math"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -10,113 +11,131 @@ import (
 )
 
 // Packets remembers finished answers for the fast path. What differs from client to client is not in them.
+//
+// A record is what a packet has; flags and view and the question section, which are the key; the rest of the message; its
+// extended errors; and the offsets of its TTLs, two octets each.
 type Packets struct {
-	entries    *store[packetKey, packet] // nil: turned off
-	seed       maphash.Seed
+	entries    *store // nil: turned off
 	prefetch   bool
 	generation *generation
 }
 
-// A packetKey finds an answer without its name being interned. The hash stands for the name: whether it is the
-// right one, the question section of the packet says.
-type packetKey struct {
-	name uint64
-	kind wire.Type
-	bits uint8
-	view wire.View
-}
+// maxPacketKey is the length of the longest key: flags and view, a name, type and class.
+const (
+	beforeQuestion = 2
+	maxPacketKey   = beforeQuestion + wire.MaxNameLength + 4
+)
 
 const (
 	bitDO = 1 << iota
 	bitCD
 )
 
-type packet struct {
-	bytes      []byte // the message, and behind it the offsets of its TTLs, two octets each
-	errors     []wire.ExtendedError
-	stored     instant
-	expires    instant
-	generation uint64
-	length     uint16 // of the message
-	fixed      bool
-	hit        bool
-	refresh    refresh
+func appendPacketKey(dst, name []byte, t wire.Type, do, cd bool, view wire.View) []byte {
+	var bits byte
+	if do {
+		bits |= bitDO
+	}
+	if cd {
+		bits |= bitCD
+	}
+	dst = append(append(dst, bits, byte(view)), name...)
+	return append(dst, byte(t>>8), byte(t), 0, byte(wire.ClassIN))
 }
 
-// A refresh is how far the refreshing of an answer near its end has come.
-type refresh uint8
+// A packet is what is known of an answer beside its message, and the header of that: the fixed octets of a record.
+type packet [headOctets]byte
 
+const packetLength = 30 + wire.HeaderLength
+
+func packetOf(r *reader) *packet { return (*packet)(&r.head.octets) }
+
+func (p *packet) length() int        { return int(binary.LittleEndian.Uint16(p[1:])) } // of the message
+func (p *packet) ttls() int          { return int(binary.LittleEndian.Uint16(p[3:])) } // how many
+func (p *packet) errors() int        { return int(p[5]) }                              // how many
+func (p *packet) stored() instant    { return instant(binary.LittleEndian.Uint64(p[6:])) }
+func (p *packet) expires() instant   { return instant(binary.LittleEndian.Uint64(p[14:])) }
+func (p *packet) generation() uint64 { return binary.LittleEndian.Uint64(p[22:]) }
+func (p *packet) header() []byte     { return p[30:packetLength] }
+
+func (p *packet) is(mark byte) bool { return p[0]&mark != 0 }
+func (p *packet) mark(mark byte)    { p[0] |= mark }
+
+// Marks of a packet.
 const (
-	notDue   refresh = iota
-	refused          // Get has said no for the sake of it
-	underWay         // Due has told the whole path
+	markFixed    = 1 << iota
+	markHit      // asked for before
+	markRefused  // near its end, and Get has said no for the sake of a refresh
+	markUnderWay // Due has told the whole path
 )
 
 func newPackets(size int64, o Options, g *generation) *Packets {
-	p := &Packets{seed: maphash.MakeSeed(), prefetch: !o.NoPrefetch, generation: g}
+	p := &Packets{prefetch: !o.NoPrefetch, generation: g}
 	if size > 0 {
-		p.entries = newStore[packetKey](size, func(e *packet) { clear(e.bytes) })
+		p.entries = newStore(size, packetLength)
 	}
 	return p
 }
 
 // Get returns the answer to q, its packet copied into dst[:0] and counted down. It says no when there is none, and
 // once near the end of the life of an answer that was asked for before: the whole path can refresh it then. It
-// neither blocks nor, when dst has room, allocates. Answer.Errors is shared.
+// neither blocks nor, when dst has room and the answer no extended error, allocates.
 func (p *Packets) Get(dst []byte, q *wire.Query, now time.Time) (wire.Answer, bool) {
 	if p.entries == nil || q.Class != wire.ClassIN {
 		return wire.Answer{}, false
 	}
-	name := q.FoldedName()
-	key := p.key(name, q.Type, q.DO, q.CD, q.View)
+	var buf [maxPacketKey]byte
+	var r reader
+	key, moment := appendPacketKey(buf[:0], q.FoldedName(), q.Type, q.DO, q.CD, q.View), instantOf(now)
 	shard, hash := p.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
-	e := shard.get(hash, key)
-	ok := e != nil && e.asked(name) && (q.RD || e.fixed) && p.good(e, instantOf(now))
-	shard.tally(ok)
-	if !ok {
-		return wire.Answer{}, false
+	if shard.get(hash, key, &r) {
+		if e := packetOf(&r); (q.RD || e.is(markFixed)) && p.good(e, moment) {
+			shard.tally(true)
+			return e.answer(dst, key[beforeQuestion:], &r, moment), true
+		}
 	}
-	return e.answer(dst, instantOf(now)), true
+	shard.tally(false)
+	return wire.Answer{}, false
 }
 
 // good reports whether e may be given at now.
 func (p *Packets) good(e *packet, now instant) bool {
-	if now >= e.expires || !p.generation.is(e.generation) {
+	if now >= e.expires() || !p.generation.is(e.generation()) {
 		return false
 	}
-	if p.prefetch && e.hit && e.refresh == notDue && lateInLife(e.stored, e.expires, now) {
-		e.refresh = refused
+	if p.prefetch && e.is(markHit) && !e.is(markRefused|markUnderWay) && lateInLife(e.stored(), e.expires(), now) {
+		e.mark(markRefused)
 		return false
 	}
-	e.hit = true
+	e.mark(markHit)
 	return true
 }
 
-// asked reports whether name is the name of the packet's question.
-func (e *packet) asked(name []byte) bool {
-	end := wire.HeaderLength + len(name)
-	return int(e.length) >= end && string(e.bytes[wire.HeaderLength:end]) == string(name)
-}
-
-func (e *packet) answer(dst []byte, now instant) wire.Answer {
-	dst = append(dst[:0], e.bytes[:e.length]...)
-	if elapsed := e.stored.elapsed(now); elapsed > 0 && !e.fixed {
-		e.countDown(dst, elapsed)
+// answer puts the answer together; r stands behind the question.
+func (p *packet) answer(dst, question []byte, r *reader, now instant) wire.Answer {
+	msg := slices.Grow(dst[:0], p.length())[:p.length()]
+	end := copy(msg, p.header())
+	end += copy(msg[end:], question)
+	r.read(msg[end:])
+	a := wire.Answer{Packet: msg, Expires: p.expires().time(), Errors: readErrors(r, p.errors()), Fixed: p.is(markFixed)}
+	if elapsed := p.stored().elapsed(now); elapsed > 0 && !a.Fixed {
+		p.countDown(msg, r, elapsed)
 	}
-	return wire.Answer{Packet: dst, Expires: e.expires.time(), Errors: e.errors, Fixed: e.fixed}
+	return a
 }
 
-func (e *packet) countDown(msg []byte, elapsed uint32) {
-	var some [16]uint16
-	for packed := e.bytes[e.length:]; len(packed) > 0; {
-		n := min(len(some), len(packed)/2)
+func (p *packet) countDown(msg []byte, r *reader, elapsed uint32) {
+	var packed [32]byte
+	var offsets [len(packed) / 2]uint16
+	for left := p.ttls(); left > 0; left -= len(offsets) {
+		n := min(left, len(offsets))
+		r.read(packed[:2*n])
 		for i := range n {
-			some[i] = binary.BigEndian.Uint16(packed[2*i:])
+			offsets[i] = binary.BigEndian.Uint16(packed[2*i:])
 		}
-		wire.CountDown(msg, some[:n], elapsed)
-		packed = packed[2*n:]
+		wire.CountDown(msg, offsets[:n], elapsed)
 	}
 }
 
@@ -126,84 +145,109 @@ func (p *Packets) Due(q wire.Question, now time.Time) bool {
 	if p.entries == nil || q.Class != wire.ClassIN {
 		return false
 	}
-	var buf [wire.MaxNameLength]byte
-	name := q.Name.Append(buf[:0])
-	key := p.key(name, q.Type, q.DO, q.CD, q.View)
+	var name [wire.MaxNameLength]byte
+	var buf [maxPacketKey]byte
+	var r reader
+	key := appendPacketKey(buf[:0], q.Name.Append(name[:0]), q.Type, q.DO, q.CD, q.View)
 	shard, hash := p.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
-	e := shard.get(hash, key)
-	if e == nil || !e.asked(name) || e.refresh != refused || instantOf(now) >= e.expires || !p.generation.is(e.generation) {
+	if !shard.get(hash, key, &r) {
 		return false
 	}
-	e.refresh = underWay
+	e := packetOf(&r)
+	if !e.is(markRefused) || e.is(markUnderWay) || instantOf(now) >= e.expires() || !p.generation.is(e.generation()) {
+		return false
+	}
+	e.mark(markUnderWay)
 	return true
 }
 
-// Put remembers the answer to q, found by a resolution that started in generation. It copies a.Packet. It refuses
-// failures, what has expired, and what only local data may answer.
+// Put remembers the answer to q, found by a resolution that started in generation. It copies a. It refuses failures,
+// what has expired, and what only local data may answer.
 func (p *Packets) Put(q wire.Question, a wire.Answer, now time.Time, generation uint64) bool {
 	if p.entries == nil || q.Class != wire.ClassIN || (q.NoRecursion && !a.Fixed) {
 		return false
 	}
-	var buf [wire.MaxNameLength]byte
-	name := q.Name.Append(buf[:0])
-	e, ok := newPacket(a, instantOf(now), generation)
-	if !ok || !e.asked(name) {
+	var name [wire.MaxNameLength]byte
+	var keyBuf [maxPacketKey]byte
+	var buf [1024]byte
+	key := appendPacketKey(keyBuf[:0], q.Name.Append(name[:0]), q.Type, q.DO, q.CD, q.View)
+	record, ok := appendPacket(buf[:0], key, &a, instantOf(now), generation)
+	if !ok {
 		return false
 	}
-	key := p.key(name, q.Type, q.DO, q.CD, q.View)
 	shard, hash := p.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
-	return p.generation.is(generation) && shard.put(hash, key, e, e.weight(), e.negative())
+	return p.generation.is(generation) && shard.put(hash, key, record, denies(a.Packet))
 }
 
-func newPacket(a wire.Answer, now instant, generation uint64) (packet, bool) {
+// appendPacket appends the record of an answer, unless it is not to be remembered or is none to the question in key.
+func appendPacket(dst, key []byte, a *wire.Answer, now instant, generation uint64) (record []byte, ok bool) {
+	question := key[beforeQuestion:]
+	end := wire.HeaderLength + len(question)
 	expires := instantOf(a.Expires)
-	if len(a.Packet) < wire.HeaderLength || a.Rcode() == wire.ServFail || expires <= now {
-		return packet{}, false
+	if len(a.Packet) < end || a.Rcode() == wire.ServFail || expires <= now || len(a.Errors) > math.MaxUint8 {
+		return nil, false
 	}
 	var buf [64]uint16
 	offsets, ok := wire.TTLOffsets(buf[:0], a.Packet)
-	if !ok {
-		return packet{}, false
+	if !ok || string(a.Packet[wire.HeaderLength:end]) != string(question) {
+		return nil, false
 	}
-	bytes := make([]byte, len(a.Packet), len(a.Packet)+2*len(offsets))
-	copy(bytes, a.Packet)
+	var p packet
+	if a.Fixed {
+		p.mark(markFixed)
+	}
+	binary.LittleEndian.PutUint16(p[1:], uint16(len(a.Packet)))
+	binary.LittleEndian.PutUint16(p[3:], uint16(len(offsets)))
+	p[5] = byte(len(a.Errors))
+	binary.LittleEndian.PutUint64(p[6:], uint64(now))
+	binary.LittleEndian.PutUint64(p[14:], uint64(expires))
+	binary.LittleEndian.PutUint64(p[22:], generation)
+	copy(p.header(), a.Packet)
+	record = append(append(append(dst, p[:packetLength]...), key...), a.Packet[end:]...)
+	record = appendErrors(record, a.Errors)
 	for _, off := range offsets {
-		bytes = binary.BigEndian.AppendUint16(bytes, off)
+		record = binary.BigEndian.AppendUint16(record, off)
 	}
-	return packet{
-		bytes: bytes, length: uint16(len(a.Packet)), errors: a.Errors, stored: now, expires: expires,
-		generation: generation, fixed: a.Fixed,
-	}, true
+	return record, true
 }
 
-// weight returns the bytes outside of the entry. The text of errors is constants.
-func (e *packet) weight() int {
-	return len(e.bytes) + len(e.errors)*int(unsafe.Sizeof(wire.ExtendedError{}))
+// denies reports whether a message holds an error or no answer at all.
+func denies(msg []byte) bool {
+	return wire.Rcode(msg[3]&0xf) != wire.NoError || binary.BigEndian.Uint16(msg[wire.AnswerSection:]) == 0
 }
 
-// negative reports whether the answer denies: it holds an error or no answer at all.
-func (e *packet) negative() bool {
-	return wire.Rcode(e.bytes[3]&0xf) != wire.NoError || binary.BigEndian.Uint16(e.bytes[wire.AnswerSection:]) == 0
+func appendErrors(dst []byte, errors []wire.ExtendedError) []byte {
+	for _, e := range errors {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(e.Code))
+		dst = binary.BigEndian.AppendUint16(dst, uint16(len(e.Text)))
+		dst = append(dst, e.Text...)
+	}
+	return dst
 }
 
-func (p *Packets) key(name []byte, kind wire.Type, do, cd bool, view wire.View) packetKey {
-	k := packetKey{name: maphash.Bytes(p.seed, name), kind: kind, view: view}
-	if do {
-		k.bits |= bitDO
+// readErrors reads what appendErrors wrote.
+func readErrors(r *reader, count int) []wire.ExtendedError {
+	if count == 0 {
+		return nil
 	}
-	if cd {
-		k.bits |= bitCD
+	errors := make([]wire.ExtendedError, count)
+	for i := range errors {
+		var b [4]byte
+		r.read(b[:])
+		text := make([]byte, binary.BigEndian.Uint16(b[2:]))
+		r.read(text)
+		errors[i] = wire.ExtendedError{Code: wire.EDE(binary.BigEndian.Uint16(b[:])), Text: unsafe.String(unsafe.SliceData(text), len(text))}
 	}
-	return k
+	return errors
 }
 
 func (p *Packets) flush() {
 	if p.entries != nil {
-		p.entries.removeIf(func(*packetKey, *packet) bool { return true })
+		p.entries.clear()
 	}
 }
 

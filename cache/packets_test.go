@@ -161,16 +161,17 @@ func TestPacketsKeepQuestionsApart(t *testing.T) {
 	}
 }
 
-// Two names with the same hash are told apart by the question section.
+// Two names with the same hash are told apart.
 func TestPacketsCompareTheName(t *testing.T) {
 	cache, q := New(Options{}), question("a.example", wire.TypeA)
-	e, ok := newPacket(answer(t, question("b.example", wire.TypeA), wire.NoError, 60), instantOf(epoch), cache.Generation())
+	a := answer(t, question("b.example", wire.TypeA), wire.NoError, 60)
+	other := appendPacketKey(nil, wire.MustName("b.example").Append(nil), wire.TypeA, false, false, 0)
+	record, ok := appendPacket(nil, other, &a, instantOf(epoch), cache.Generation())
 	if !ok {
 		t.Fatal("refused")
 	}
-	key := cache.Packets.key(q.Name.Append(nil), q.Type, false, false, 0)
-	shard, hash := cache.Packets.entries.locate(key)
-	shard.put(hash, key, e, e.weight(), false)
+	shard, hash := cache.Packets.entries.locate(appendPacketKey(nil, q.Name.Append(nil), q.Type, false, false, 0))
+	shard.put(hash, other, record, false)
 	if _, ok := cache.Packets.Get(nil, query(t, q), epoch); ok {
 		t.Error("answered with another name's answer")
 	}
@@ -190,6 +191,7 @@ func TestPacketsRefuse(t *testing.T) {
 		{"RD=0", func(q *wire.Question, _ *wire.Answer) { q.NoRecursion = true }, false},
 		{"RD=0, not from a local zone", func(q *wire.Question, a *wire.Answer) { q.NoRecursion, a.Fixed = true, true }, true},
 		{"another class", func(q *wire.Question, _ *wire.Answer) { q.Class = wire.ClassCHAOS }, false},
+		{"another type's packet", func(q *wire.Question, _ *wire.Answer) { q.Type = wire.TypeMX }, false},
 		{"another name's packet", func(q *wire.Question, _ *wire.Answer) { q.Name = wire.MustName("a.b.example") }, false},
 		{"a cut packet", func(_ *wire.Question, a *wire.Answer) { a.Packet = a.Packet[:len(a.Packet)-1] }, false},
 		{"no packet", func(_ *wire.Question, a *wire.Answer) { a.Packet = nil }, false},

@@ -9,8 +9,11 @@ import (
 )
 
 // RRsets remembers RRsets and what does not exist.
+//
+// A record is what an rrset has; a name, a type and a partition, which are the key; the names of cut and SOA, unless they are
+// ends of the key's; and the octets of the RDATA of the set or the SOA, of the signatures, and of the proof.
 type RRsets struct {
-	entries    *store[Key, rrset]
+	entries    *store
 	options    Options
 	generation *generation
 }
@@ -82,8 +85,7 @@ const (
 const maxRecords = 256
 
 func newRRsets(size int64, o Options, g *generation) *RRsets {
-	entries := newStore[Key](size, func(e *rrset) { clear(e.bytes) })
-	return &RRsets{entries: entries, options: o, generation: g}
+	return &RRsets{entries: newStore(size, rrsetLength), options: o, generation: g}
 }
 
 // TTL returns the seconds that the entry has left at now, counted down by whole seconds.
@@ -91,13 +93,18 @@ func (e *Entry) TTL(now time.Time) uint32 { return instantOf(e.Expires).secondsA
 
 // Get returns what is known about k from sources of at least rank least. An NXDOMAIN is kept under type 0.
 func (r *RRsets) Get(k Key, least Rank, now time.Time) (Entry, State) {
-	shard, hash := r.entries.locate(k)
+	var buf [maxKey]byte
+	return r.get(k.append(buf[:0]), k, least, instantOf(now))
+}
+
+func (r *RRsets) get(key []byte, k Key, least Rank, now instant) (Entry, State) {
+	shard, hash := r.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
-	e := shard.get(hash, k)
+	var held reader
 	state := Missing
-	if e != nil && e.rank >= least {
-		state = e.state(instantOf(now), r.options.MaxStale)
+	if shard.get(hash, key, &held) && rrsetOf(&held).rank() >= least {
+		state = rrsetOf(&held).state(now, r.options.MaxStale)
 	}
 	if k.Type != 0 || state == Fresh { // that no NXDOMAIN is known is no miss
 		shard.tally(state == Fresh)
@@ -105,26 +112,31 @@ func (r *RRsets) Get(k Key, least Rank, now time.Time) (Entry, State) {
 	if state == Missing {
 		return Entry{}, Missing
 	}
-	found := e.entry(k)
-	found.Due = state == Fresh && !r.options.NoPrefetch && e.due(instantOf(now))
+	e := rrsetOf(&held)
+	found := e.entry(k, key, &held)
+	found.Due = state == Fresh && !r.options.NoPrefetch && e.due(now)
 	return found, state
 }
 
 // Drop forgets one entry.
 func (r *RRsets) Drop(k Key) {
-	shard, hash := r.entries.locate(k)
+	var buf [maxKey]byte
+	key := k.append(buf[:0])
+	shard, hash := r.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
-	if i := shard.find(hash, k); i != 0 {
-		shard.remove(i)
+	var held reader
+	if shard.find(hash, key, &held) {
+		shard.remove(held.place)
 	}
 }
 
 // NoNameAbove returns the NXDOMAIN that is known for name or an ancestor of it below the root: nothing exists below a name
 // that does not (RFC 8020 section 2).
 func (r *RRsets) NoNameAbove(name wire.Name, partition uint16, now time.Time) (Entry, bool) {
-	for ; !name.IsRoot(); name = name.Parent() {
-		if e, state := r.Get(Key{Name: name, Partition: partition}, Glue, now); state == Fresh {
+	var buf [maxKey]byte
+	for key := (Key{Name: name, Partition: partition}).append(buf[:0]); key[0] != 0; key = key[1+key[0]:] {
+		if e, state := r.get(key, Key{}, Glue, instantOf(now)); state == Fresh {
 			return e, true
 		}
 	}
@@ -138,8 +150,8 @@ func (r *RRsets) Put(k Key, e Entry, now time.Time, generation uint64) bool {
 	if e.Kind == NoName {
 		k.Type = 0 // whatever the type asked for
 	}
-	held, ok := r.hold(k, &e, instantOf(now))
-	if !ok || !r.put(k, held, generation) {
+	held, set, ok := r.hold(k, &e, instantOf(now))
+	if !ok || !r.put(k, &held, &e, set, generation) {
 		return false
 	}
 	if e.Kind != NoName {
@@ -148,14 +160,19 @@ func (r *RRsets) Put(k Key, e Entry, now time.Time, generation uint64) bool {
 	return true
 }
 
-func (r *RRsets) put(k Key, e rrset, generation uint64) bool {
-	shard, hash := r.entries.locate(k)
+func (r *RRsets) put(k Key, held *rrset, e *Entry, set *wire.RRset, generation uint64) bool {
+	var keyBuf [maxKey]byte
+	var buf [1024]byte
+	key := k.append(keyBuf[:0])
+	record := held.append(buf[:0], key, e, set)
+	shard, hash := r.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
-	if old := shard.peek(hash, k); old != nil && old.staysFor(&e, r.options.MaxStale) {
+	var found reader
+	if shard.find(hash, key, &found) && rrsetOf(&found).staysFor(held, r.options.MaxStale) {
 		return false
 	}
-	return r.generation.is(generation) && shard.put(hash, k, e, len(e.bytes), e.kind != Positive)
+	return r.generation.is(generation) && shard.put(hash, key, record, e.Kind != Positive)
 }
 
 // staysFor reports whether what is known stays, and not what is offered for it. What has been shown to be true gives
@@ -163,18 +180,18 @@ func (r *RRsets) put(k Key, e rrset, generation uint64) bool {
 // when it has expired it outlasts what is bogus or not judged, because it may be all that there is when a zone breaks
 // (RFC 8767).
 func (e *rrset) staysFor(offered *rrset, maxStale time.Duration) bool {
-	state := e.state(offered.stored, maxStale)
+	state := e.state(offered.stored(), maxStale)
 	switch {
 	case state == Missing:
 		return false
-	case e.status == wire.Secure:
+	case e.status() == wire.Secure:
 		least := wire.Secure
 		if state == Stale {
 			least = wire.Insecure
 		}
-		return offered.status < least
+		return offered.status() < least
 	default:
-		return state == Fresh && offered.status != wire.Secure && e.rank > offered.rank
+		return state == Fresh && offered.status() != wire.Secure && e.rank() > offered.rank()
 	}
 }
 
@@ -188,46 +205,81 @@ func (r *RRsets) Granted(e *Entry, now time.Time) time.Time {
 }
 
 func (r *RRsets) endDenial(k Key, rank Rank) {
-	shard, hash := r.entries.locate(k)
+	var buf [maxKey]byte
+	key := k.append(buf[:0])
+	shard, hash := r.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
-	if i := shard.find(hash, k); i != 0 && shard.slots[i].value.rank <= rank {
-		shard.remove(i)
+	var held reader
+	if shard.find(hash, key, &held) && rrsetOf(&held).rank() <= rank {
+		shard.remove(held.place)
 	}
 }
 
-// An rrset is an Entry as it is held: one pointer to bytes of its own.
-type rrset struct {
-	bytes                  []byte // RDATA of the set or the SOA, and behind it the signatures
-	stored, expires, lease instant
-	cut, soa               wire.Name
-	ttl                    uint32
-	sigs, proof            uint32 // where the signatures and the proof start
-	kind                   Kind
-	rank                   Rank
-	status                 wire.Status
-	hit, told              bool // asked for before; Due was set before
+// maxKey is the length of the longest key.
+const maxKey = wire.MaxNameLength + 4
+
+func (k Key) append(dst []byte) []byte {
+	dst = binary.BigEndian.AppendUint16(k.Name.Append(dst), uint16(k.Type))
+	return binary.BigEndian.AppendUint16(dst, k.Partition)
 }
 
-// hold makes what is held of e. Times are those of the wall clock, so that they survive a machine's sleep.
-func (r *RRsets) hold(k Key, e *Entry, now instant) (rrset, bool) {
+// An rrset is what is known of an Entry beside names and octets: the fixed octets of a record. Times are those of the wall
+// clock, so that they survive a machine's sleep.
+type rrset [headOctets]byte
+
+const rrsetLength = 36
+
+func rrsetOf(r *reader) *rrset { return (*rrset)(&r.head.octets) }
+
+func (e *rrset) kind() Kind          { return Kind(e[1] >> 6) }
+func (e *rrset) rank() Rank          { return Rank(e[1] >> 3 & 7) }
+func (e *rrset) status() wire.Status { return wire.Status(e[1] & 7) }
+func (e *rrset) cut() uint8          { return e[2] }                                   // how much of the key's name comes before it, or elsewhere
+func (e *rrset) soa() uint8          { return e[3] }                                   // as cut
+func (e *rrset) sigs() int           { return int(binary.LittleEndian.Uint16(e[4:])) } // where they start, from the set on
+func (e *rrset) proof() int          { return int(binary.LittleEndian.Uint16(e[6:])) } // as sigs
+func (e *rrset) ttl() uint32         { return binary.LittleEndian.Uint32(e[8:]) }
+func (e *rrset) stored() instant     { return instant(binary.LittleEndian.Uint64(e[12:])) }
+func (e *rrset) expires() instant    { return instant(binary.LittleEndian.Uint64(e[20:])) }
+func (e *rrset) lease() instant      { return instant(binary.LittleEndian.Uint64(e[28:])) }
+
+// Marks of an rrset, besides markHit.
+const markTold = markHit << 1 // Due was set before
+
+// hold makes what is held of e, and says which RRset's octets belong to it.
+func (r *RRsets) hold(k Key, e *Entry, now instant) (held rrset, set *wire.RRset, ok bool) {
 	set, ttl, ok := e.ttl(k)
-	if !ok {
-		return rrset{}, false
+	if !ok || len(set.Data)+len(set.Sigs) > maxRecord {
+		return rrset{}, nil, false
 	}
 	life := r.bound(e.Kind, ttl)
-	lease := instantOf(e.Lease)
-	expires := earliest(now.add(life), lease)
+	expires := earliest(now.add(life), instantOf(e.Lease))
 	if expires <= now {
-		return rrset{}, false
+		return rrset{}, nil, false
 	}
-	bytes := make([]byte, 0, len(set.Data)+len(set.Sigs))
-	bytes = append(append(bytes, set.Data...), set.Sigs...)
-	return rrset{
-		bytes: appendProof(bytes, e.Proof), sigs: uint32(len(set.Data)), proof: uint32(len(bytes)), status: e.Status,
-		stored: now, expires: expires, lease: lease, cut: e.Cut, soa: e.SOA.Name,
-		ttl: min(uint32(life/time.Second), expires.secondsAfter(now)), kind: e.Kind, rank: e.Rank,
-	}, true
+	held[1] = byte(e.Kind)<<6 | byte(e.Rank)<<3 | byte(e.Status)
+	held[2], held[3] = skipTo(e.Cut, k.Name), skipTo(e.SOA.Name, k.Name)
+	binary.LittleEndian.PutUint16(held[4:], uint16(len(set.Data)))
+	binary.LittleEndian.PutUint16(held[6:], uint16(len(set.Data)+len(set.Sigs)))
+	binary.LittleEndian.PutUint32(held[8:], min(uint32(life/time.Second), expires.secondsAfter(now)))
+	binary.LittleEndian.PutUint64(held[12:], uint64(now))
+	binary.LittleEndian.PutUint64(held[20:], uint64(expires))
+	binary.LittleEndian.PutUint64(held[28:], uint64(instantOf(e.Lease)))
+	return held, set, true
+}
+
+// append appends the record of an entry.
+func (e *rrset) append(dst, key []byte, from *Entry, set *wire.RRset) []byte {
+	dst = append(append(dst, e[:rrsetLength]...), key...)
+	if e.cut() == elsewhere {
+		dst = from.Cut.Append(dst)
+	}
+	if e.soa() == elsewhere {
+		dst = from.SOA.Name.Append(dst)
+	}
+	dst = append(append(dst, set.Data...), set.Sigs...)
+	return appendProof(dst, from.Proof)
 }
 
 // ttl returns the RRset that e brings and how long its source lets it be kept. ok is false when e is not whole.
@@ -282,9 +334,9 @@ func (r *RRsets) bound(kind Kind, seconds uint32) time.Duration {
 
 func (e *rrset) state(now instant, maxStale time.Duration) State {
 	switch {
-	case now < e.expires:
+	case now < e.expires():
 		return Fresh
-	case now >= e.expires.add(maxStale), e.lease != 0 && now >= e.lease:
+	case now >= e.expires().add(maxStale), e.lease() != 0 && now >= e.lease():
 		return Missing
 	default:
 		return Stale
@@ -292,32 +344,43 @@ func (e *rrset) state(now instant, maxStale time.Duration) State {
 }
 
 func (e *rrset) due(now instant) bool {
-	due := e.hit && !e.told && lateInLife(e.stored, e.expires, now)
-	e.hit, e.told = true, e.told || due
+	due := e[0] == markHit && lateInLife(e.stored(), e.expires(), now)
+	e[0] |= markHit
+	if due {
+		e[0] |= markTold
+	}
 	return due
 }
 
-func (e *rrset) entry(k Key) Entry {
-	bytes := append([]byte(nil), e.bytes...)
-	set := wire.RRset{TTL: e.ttl, Data: bytes[:e.sigs:e.sigs], Sigs: bytes[e.sigs:e.proof:e.proof]}
+// entry reads an entry, whose octets are one piece of memory; held stands behind the key.
+func (e *rrset) entry(k Key, key []byte, held *reader) Entry {
+	octets := make([]byte, held.left)
+	held.read(octets)
 	found := Entry{
-		Kind: e.kind, Rank: e.rank, Cut: e.cut, Status: e.status, Proof: readProof(bytes[e.proof:]),
-		Stored: e.stored.time(), Expires: e.expires.time(), Lease: e.lease.time(),
+		Kind: e.kind(), Rank: e.rank(), Status: e.status(),
+		Stored: e.stored().time(), Expires: e.expires().time(), Lease: e.lease().time(),
 	}
-	if e.kind == Positive {
+	var soa wire.Name
+	found.Cut, octets = nameAt(e.cut(), key, octets)
+	soa, octets = nameAt(e.soa(), key, octets)
+	set := wire.RRset{TTL: e.ttl(), Data: octets[:e.sigs():e.sigs()], Sigs: octets[e.sigs():e.proof():e.proof()]}
+	found.Proof = readProof(octets[e.proof():])
+	if e.kind() == Positive {
 		set.Name, set.Type = k.Name, k.Type
 		found.Set = set
 	} else if len(set.Data) > 0 {
-		set.Name, set.Type = e.soa, wire.TypeSOA
+		set.Name, set.Type = soa, wire.TypeSOA
 		found.SOA = set
 	}
 	return found
 }
 
-// flush forgets the entries of the names that covers names, and denials at or above name.
-func (r *RRsets) flush(covers func(wire.Name) bool, name wire.Name) {
-	r.entries.removeIf(func(k *Key, e *rrset) bool {
-		return covers(k.Name) || e.kind == NoName && name.Within(k.Name)
+// flush forgets the entries of the names in s, and denials at or above its name.
+func (r *RRsets) flush(s scope) {
+	r.entries.removeIf(func(held *reader) bool {
+		var buf [wire.MaxNameLength]byte
+		name := held.name(buf[:0])
+		return s.has(name) || rrsetOf(held).kind() == NoName && within(s.name, name)
 	})
 }
 

@@ -3,11 +3,10 @@ package cache
 import (
 	"hash/maphash"
 	"sync"
-	"unsafe"
 )
 
-// A store is a map bounded in bytes. It is cut into shards with a lock each. What goes first when room is wanted is
-// decided by SIEVE (Zhang et al., NSDI 2024) over three queues:
+// A store is a map bounded in bytes, of records: some fixed octets, then the key, then the rest. It is cut into shards with a
+// lock each. What goes first when room is wanted is decided by SIEVE (Zhang et al., NSDI 2024) over three queues:
 //
 //   - probation: what is new. Most names are asked for once; they pass through here and leave.
 //   - protected: what was asked for at least twice while on probation. A flood of names that are asked for once moves nothing
@@ -15,9 +14,9 @@ import (
 //   - negative: what denies, because anybody can ask for any number of names that do not exist.
 //
 // A hit sets bits and moves nothing.
-type store[K comparable, V any] struct {
+type store struct {
 	seed   maphash.Seed
-	shards []shard[K, V]
+	shards []*shard
 }
 
 // Shares of a shard's bytes, in percent. What the two leave is probation's at least.
@@ -28,72 +27,67 @@ const (
 
 const (
 	maxShards    = 64
-	minShardSize = 320 << 10 // a quarter of it has room for the largest entry
-	maxEntrySize = 64 << 10
+	minShardSize = 320 << 10 // a quarter of it has room for the largest record
 )
 
-// newStore returns a store of size bytes. wipe clears what a value points to when it leaves.
-func newStore[K comparable, V any](size int64, wipe func(*V)) *store[K, V] {
+// newStore returns a store of size bytes, for records with so many octets before the key, which a head must have room for.
+func newStore(size int64, fixed int) *store {
 	count := int64(maxShards)
 	for count > 1 && size/count < minShardSize {
 		count /= 2
 	}
-	s := &store[K, V]{seed: maphash.MakeSeed(), shards: make([]shard[K, V], count)}
+	s := &store{seed: maphash.MakeSeed(), shards: make([]*shard, count)}
 	for i := range s.shards {
-		s.shards[i].wipe, s.shards[i].capacity = wipe, size/count
-		s.shards[i].reset()
+		s.shards[i] = &shard{arena: newArena(size / count), fixed: fixed, capacity: size / count}
 	}
 	return s
 }
 
-// locate returns the shard that k belongs to, for the caller to lock, and k's hash.
-func (s *store[K, V]) locate(k K) (*shard[K, V], uint64) {
-	hash := maphash.Comparable(s.seed, k)
-	return &s.shards[hash%uint64(len(s.shards))], hash
+// locate returns the shard that key belongs to, for the caller to lock, and the key's hash.
+func (s *store) locate(key []byte) (*shard, uint64) {
+	hash := maphash.Bytes(s.seed, key)
+	return s.shards[hash&uint64(len(s.shards)-1)], hash // their number is a power of two
 }
 
-// removeIf removes and wipes the entries that match.
-func (s *store[K, V]) removeIf(match func(*K, *V) bool) {
-	for i := range s.shards {
-		s.shards[i].removeIf(match)
+// removeIf removes and wipes the records that match; the readers stand before the key.
+func (s *store) removeIf(match func(*reader) bool) {
+	for _, sh := range s.shards {
+		sh.removeIf(match)
 	}
 }
 
-func (s *store[K, V]) stats() Count {
+// clear removes and wipes all.
+func (s *store) clear() {
+	for _, sh := range s.shards {
+		sh.Lock()
+		sh.reset()
+		sh.Unlock()
+	}
+}
+
+func (s *store) stats() Count {
 	var c Count
-	for i := range s.shards {
-		s.shards[i].addTo(&c)
+	for _, sh := range s.shards {
+		sh.addTo(&c)
 	}
 	return c
 }
 
-// A shard holds its entries in one array, linked by their places in it, and finds them by a map without pointers,
-// so that the garbage collector has little to follow. Place 0 is nobody's.
-type shard[K comparable, V any] struct {
+// A shard holds its records in an arena, linked by their places in it, and finds them by an index. Neither has a pointer, so
+// that the garbage collector has nothing to follow, however many records there are.
+type shard struct {
 	sync.Mutex
-	places   map[uint64]uint32
-	slots    []slot[K, V]
-	free     uint32 // first of the unused slots, linked by older
+	arena    arena
+	index    index
+	fixed    int
 	queues   [queues]queue
 	bytes    int64
 	capacity int64
-	wipe     func(*V)
 
 	hits, misses, evictions uint64
 }
 
-type slot[K comparable, V any] struct {
-	hash         uint64
-	key          K
-	value        V
-	size         uint32
-	newer, older uint32
-	queue        queueName
-	visited      bool  // since the hand last passed
-	uses         uint8 // in all, up to enough
-}
-
-// enough is how often an entry must be asked for to be protected.
+// enough is how often a record must be asked for to be protected.
 const enough = 2
 
 type queueName uint8
@@ -110,69 +104,76 @@ type queue struct {
 	bytes                int64
 }
 
-// overhead is what an entry costs in the map of places, in unused slots, and by the allocator's rounding up. It was
-// measured (BenchmarkHeap) and is on the high side.
-const overhead = 56
+// cost returns the bytes that a record of length octets takes. In a block's part of the index are 6 octets: a record takes a
+// slot of 8, of which two thirds at least are used when the table has grown, and has two blocks at least, or is charged
+// for two. So arena and index together stay below what is charged, but for what is left of the last chunk and page.
+func cost(length int) int64 { return int64(max(2, blocksFor(length))) * (blockSize + 6) }
 
-// get returns the value of k and notes that it was asked for; nil when there is none. The pointer is good until the
-// shard is unlocked or changed.
-func (sh *shard[K, V]) get(hash uint64, k K) *V {
-	i := sh.find(hash, k)
-	if i == 0 {
-		return nil
-	}
-	e := &sh.slots[i]
-	e.visited = true
-	if e.uses < enough {
-		e.uses++
-	}
-	return &e.value
-}
-
-// peek is get for those who do not ask for the value's own sake.
-func (sh *shard[K, V]) peek(hash uint64, k K) *V {
-	if i := sh.find(hash, k); i != 0 {
-		return &sh.slots[i].value
-	}
-	return nil
-}
-
-// find returns the place of k. Of two keys with the same hash of 64 bits only the last one is held.
-func (sh *shard[K, V]) find(hash uint64, k K) uint32 {
-	if i := sh.places[hash]; i != 0 && sh.slots[i].key == k {
-		return i
-	}
-	return 0
-}
-
-// put sets the value of k, which takes weight bytes outside of itself, unless that is too much. A value put again keeps
-// the standing of the one it replaces.
-func (sh *shard[K, V]) put(hash uint64, k K, v V, weight int, denies bool) bool {
-	e := slot[K, V]{hash: hash, key: k, value: v, queue: probation}
-	e.size = uint32(min(weight, maxEntrySize)) + uint32(unsafe.Sizeof(e)) + overhead
-	if denies {
-		e.queue = negative
-	}
-	if weight > maxEntrySize || int64(e.size) > sh.room(e.queue) {
+// get finds the record of key and notes that it was asked for. r stands behind the key then; the fixed octets are in its head.
+func (sh *shard) get(hash uint64, key []byte, r *reader) bool {
+	if !sh.find(hash, key, r) {
 		return false
 	}
-	if i := sh.places[hash]; i != 0 {
-		old := &sh.slots[i]
-		if old.key == k {
-			e.visited, e.uses = old.visited, old.uses
-		}
-		if old.key == k && old.queue == protected && !denies {
-			e.queue = protected
-		}
-		sh.remove(i)
+	r.head.visited = true
+	if r.head.uses < enough {
+		r.head.uses++
 	}
-	sh.makeRoom(e.queue, int64(e.size))
-	sh.insert(e)
+	return true
+}
+
+// find is get for those who do not ask for the record's own sake.
+func (sh *shard) find(hash uint64, key []byte, r *reader) bool {
+	if sh.index.count == 0 {
+		return false
+	}
+	tag := tagOf(hash)
+	for i := sh.index.home(tag); ; i = sh.index.after(i) {
+		s := sh.index.slots[i]
+		if s.place == 0 {
+			return false
+		}
+		if s.tag != tag {
+			continue
+		}
+		if sh.arena.open(s.place, sh.fixed, r); r.skip(key) {
+			return true
+		}
+	}
+}
+
+// tagOf returns the half of a hash that the choice of the shard leaves to chance.
+func tagOf(hash uint64) uint32 { return uint32(hash >> 32) }
+
+// put keeps a record, whose key is given, too, unless it is too large. No key may be the start of another. A record put again
+// keeps the standing of the one that it replaces.
+func (sh *shard) put(hash uint64, key, record []byte, denies bool) bool {
+	var standing head
+	if denies {
+		standing.queue = negative
+	}
+	size := cost(len(record))
+	if len(record) > maxRecord || size > sh.room(standing.queue) {
+		return false
+	}
+	var r reader
+	if sh.find(hash, key, &r) {
+		standing.visited, standing.uses = r.head.visited, r.head.uses
+		if r.head.queue == protected && !denies && size <= sh.room(protected) {
+			standing.queue = protected
+		}
+		sh.remove(r.place)
+	}
+	sh.makeRoom(standing.queue, size)
+	place := sh.arena.keep(record)
+	h := sh.arena.head(place)
+	h.tag, h.queue, h.visited, h.uses = tagOf(hash), standing.queue, standing.visited, standing.uses
+	sh.index.add(h.tag, place)
+	sh.link(place)
 	return true
 }
 
 // room returns the bytes that a queue may have.
-func (sh *shard[K, V]) room(q queueName) int64 {
+func (sh *shard) room(q queueName) int64 {
 	switch q {
 	case negative:
 		return sh.capacity * negativeShare / 100
@@ -184,7 +185,7 @@ func (sh *shard[K, V]) room(q queueName) int64 {
 }
 
 // makeRoom evicts until size bytes more fit into the queue and the shard.
-func (sh *shard[K, V]) makeRoom(q queueName, size int64) {
+func (sh *shard) makeRoom(q queueName, size int64) {
 	for sh.queues[q].bytes+size > sh.room(q) && sh.queues[q].oldest != 0 {
 		sh.evict(q)
 	}
@@ -201,16 +202,16 @@ func (sh *shard[K, V]) makeRoom(q queueName, size int64) {
 }
 
 // evict lets the hand of a queue pass, from the oldest to the newest, over what was asked for since it came by, and
-// removes the first entry that was not. On probation it sends on what has proved itself.
-func (sh *shard[K, V]) evict(q queueName) {
+// removes the first record that was not. On probation it sends on what has proved itself.
+func (sh *shard) evict(q queueName) {
 	for i := sh.handOf(q); i != 0; i = sh.handOf(q) {
-		e := &sh.slots[i]
+		h := sh.arena.head(i)
 		switch {
-		case q == probation && e.uses >= enough && int64(e.size) <= sh.room(protected):
+		case q == probation && h.uses >= enough && h.cost() <= sh.room(protected):
 			sh.promote(i)
-		case e.visited:
-			e.visited = false
-			sh.queues[q].hand = e.newer
+		case h.visited:
+			h.visited = false
+			sh.queues[q].hand = h.newer
 		default:
 			sh.remove(i)
 			sh.evictions++
@@ -219,103 +220,91 @@ func (sh *shard[K, V]) evict(q queueName) {
 	}
 }
 
-func (sh *shard[K, V]) handOf(q queueName) uint32 {
+func (h *head) cost() int64 { return cost(int(h.length)) }
+
+func (sh *shard) handOf(q queueName) uint32 {
 	if i := sh.queues[q].hand; i != 0 {
 		return i
 	}
 	return sh.queues[q].oldest
 }
 
-func (sh *shard[K, V]) promote(i uint32) {
-	e := &sh.slots[i]
+func (sh *shard) promote(i uint32) {
+	h := sh.arena.head(i)
 	sh.unlink(i)
-	for sh.queues[protected].bytes+int64(e.size) > sh.room(protected) {
+	for sh.queues[protected].bytes+h.cost() > sh.room(protected) {
 		sh.evict(protected)
 	}
-	e.queue, e.visited = protected, false
+	h.queue, h.visited = protected, false
 	sh.link(i)
 }
 
-func (sh *shard[K, V]) insert(e slot[K, V]) {
-	i := sh.free
-	if i != 0 {
-		sh.free = sh.slots[i].older
-		sh.slots[i] = e
-	} else {
-		i = uint32(len(sh.slots))
-		sh.slots = append(sh.slots, e)
-	}
-	sh.places[e.hash] = i
-	sh.link(i)
-}
-
-func (sh *shard[K, V]) remove(i uint32) {
-	e := &sh.slots[i]
+func (sh *shard) remove(i uint32) {
 	sh.unlink(i)
-	sh.wipe(&e.value)
-	delete(sh.places, e.hash)
-	*e = slot[K, V]{older: sh.free, queue: queues}
-	sh.free = i
+	sh.index.drop(sh.arena.head(i).tag, i)
+	sh.arena.wipe(i)
 }
 
-// link makes slot i the newest of its queue.
-func (sh *shard[K, V]) link(i uint32) {
-	e := &sh.slots[i]
-	q := &sh.queues[e.queue]
-	e.older, e.newer = q.newest, 0
+// link makes the record at place i the newest of its queue.
+func (sh *shard) link(i uint32) {
+	h := sh.arena.head(i)
+	q := &sh.queues[h.queue]
+	h.older, h.newer = q.newest, 0
 	if q.newest != 0 {
-		sh.slots[q.newest].newer = i
+		sh.arena.head(q.newest).newer = i
 	} else {
 		q.oldest = i
 	}
 	q.newest = i
-	q.bytes += int64(e.size)
-	sh.bytes += int64(e.size)
+	q.bytes += h.cost()
+	sh.bytes += h.cost()
 }
 
-func (sh *shard[K, V]) unlink(i uint32) {
-	e := &sh.slots[i]
-	q := &sh.queues[e.queue]
+func (sh *shard) unlink(i uint32) {
+	h := sh.arena.head(i)
+	q := &sh.queues[h.queue]
 	if q.hand == i {
-		q.hand = e.newer
+		q.hand = h.newer
 	}
-	if e.newer != 0 {
-		sh.slots[e.newer].older = e.older
+	if h.newer != 0 {
+		sh.arena.head(h.newer).older = h.older
 	} else {
-		q.newest = e.older
+		q.newest = h.older
 	}
-	if e.older != 0 {
-		sh.slots[e.older].newer = e.newer
+	if h.older != 0 {
+		sh.arena.head(h.older).newer = h.newer
 	} else {
-		q.oldest = e.newer
+		q.oldest = h.newer
 	}
-	q.bytes -= int64(e.size)
-	sh.bytes -= int64(e.size)
+	q.bytes -= h.cost()
+	sh.bytes -= h.cost()
 }
 
-func (sh *shard[K, V]) removeIf(match func(*K, *V) bool) {
+func (sh *shard) removeIf(match func(*reader) bool) {
 	sh.Lock()
 	defer sh.Unlock()
-	for i := range sh.slots {
-		e := &sh.slots[i]
-		if i > 0 && e.queue != queues && match(&e.key, &e.value) {
-			sh.remove(uint32(i))
+	var r reader
+	for q := range sh.queues {
+		for i, older := sh.queues[q].newest, uint32(0); i != 0; i = older {
+			older = sh.arena.head(i).older
+			if sh.arena.open(i, sh.fixed, &r); match(&r) {
+				sh.remove(i)
+			}
 		}
 	}
-	if len(sh.places) == 0 {
+	if sh.index.count == 0 {
 		sh.reset()
 	}
 }
 
-// reset gives the memory of an empty shard back.
-func (sh *shard[K, V]) reset() {
-	sh.places = map[uint64]uint32{}
-	sh.slots = make([]slot[K, V], 1)
-	sh.free = 0
-	sh.queues = [queues]queue{}
+// reset forgets all and gives the memory back.
+func (sh *shard) reset() {
+	sh.arena.reset()
+	sh.index.reset()
+	sh.queues, sh.bytes = [queues]queue{}, 0
 }
 
-func (sh *shard[K, V]) tally(hit bool) {
+func (sh *shard) tally(hit bool) {
 	if hit {
 		sh.hits++
 	} else {
@@ -323,10 +312,10 @@ func (sh *shard[K, V]) tally(hit bool) {
 	}
 }
 
-func (sh *shard[K, V]) addTo(c *Count) {
+func (sh *shard) addTo(c *Count) {
 	sh.Lock()
 	defer sh.Unlock()
-	c.Entries += len(sh.places)
+	c.Entries += sh.index.count
 	c.Bytes += sh.bytes
 	c.Capacity += sh.capacity
 	c.Hits, c.Misses, c.Evictions = c.Hits+sh.hits, c.Misses+sh.misses, c.Evictions+sh.evictions

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"encoding/binary"
 	"math/rand/v2"
 	"runtime"
 	"testing"
@@ -21,24 +22,19 @@ type contender struct {
 	make    func(entries int) (get func(uint64) bool, put func(uint64))
 }
 
-func value() []byte { return make([]byte, benchPayload) }
-
 var contenders = []contender{
-	{"store", benchEntries * 260 / 232, func(entries int) (func(uint64) bool, func(uint64)) {
-		s := newStore[uint64](int64(entries)*entryBytes(), func(v *[]byte) { clear(*v) })
-		get := func(k uint64) bool {
-			shard, hash := s.locate(k)
+	{"store", benchEntries * 260 / 222, func(entries int) (func(uint64) bool, func(uint64)) {
+		s := newStore(int64(entries)*cost(testStart+benchPayload), testFixed)
+		get := func(k uint64) bool { return lookUp(s, k) }
+		return get, func(k uint64) {
+			var record [testStart + benchPayload]byte
+			key := record[testFixed:testStart]
+			binary.BigEndian.PutUint64(key, k)
+			shard, hash := s.locate(key)
 			shard.Lock()
 			defer shard.Unlock()
-			return shard.get(hash, k) != nil
+			shard.put(hash, key, record[:], false)
 		}
-		put := func(k uint64) {
-			shard, hash := s.locate(k)
-			shard.Lock()
-			defer shard.Unlock()
-			shard.put(hash, k, value(), benchPayload, false)
-		}
-		return get, put
 	}},
 	{"2Q", benchEntries, func(entries int) (func(uint64) bool, func(uint64)) {
 		c, err := lru.New2Q[uint64, []byte](entries)
@@ -46,16 +42,8 @@ var contenders = []contender{
 			panic(err)
 		}
 		get := func(k uint64) bool { _, ok := c.Get(k); return ok }
-		return get, func(k uint64) { c.Add(k, value()) }
+		return get, func(k uint64) { c.Add(k, make([]byte, benchPayload)) }
 	}},
-}
-
-// entryBytes is what the store says that an entry of these benchmarks takes.
-func entryBytes() int64 {
-	s := newStore[uint64](1<<20, func(*[]byte) {})
-	shard, hash := s.locate(1)
-	shard.put(hash, 1, value(), benchPayload, false)
-	return shard.bytes
 }
 
 func BenchmarkGet(b *testing.B) {
