@@ -206,6 +206,14 @@ const (
 	prefetchPart    = 10
 )
 
+// RefreshAt returns when what was learned at stored is worth a refresh, the zero Time when it does not live long enough.
+func RefreshAt(stored, expires time.Time) time.Time {
+	if life := expires.Sub(stored); life >= minPrefetchLife {
+		return expires.Add(-life / prefetchPart)
+	}
+	return time.Time{}
+}
+
 // lateInLife reports whether what lives from stored to expires is due for a refresh at now.
 func lateInLife(stored, expires, now instant) bool {
 	life := expires - stored

@@ -46,7 +46,7 @@ func appendPacketKey(dst, name []byte, t wire.Type, do, cd bool, view wire.View)
 // A packet is what is known of an answer beside its message, and the header of that: the fixed octets of a record.
 type packet [headOctets]byte
 
-const packetLength = 30 + wire.HeaderLength
+const packetLength = 31 + wire.HeaderLength
 
 func packetOf(r *reader) *packet { return (*packet)(&r.head.octets) }
 
@@ -56,7 +56,8 @@ func (p *packet) errors() int        { return int(p[5]) }                       
 func (p *packet) stored() instant    { return instant(binary.LittleEndian.Uint64(p[6:])) }
 func (p *packet) expires() instant   { return instant(binary.LittleEndian.Uint64(p[14:])) }
 func (p *packet) generation() uint64 { return binary.LittleEndian.Uint64(p[22:]) }
-func (p *packet) header() []byte     { return p[30:packetLength] }
+func (p *packet) late() byte         { return p[30] } // part of its life
+func (p *packet) header() []byte     { return p[31:packetLength] }
 
 func (p *packet) is(mark byte) bool { return p[0]&mark != 0 }
 func (p *packet) mark(mark byte)    { p[0] |= mark }
@@ -64,7 +65,6 @@ func (p *packet) mark(mark byte)    { p[0] |= mark }
 // Marks of a packet.
 const (
 	markFixed    = 1 << iota
-	markHit      // asked for before
 	markRefused  // near its end, and Get has said no for the sake of a refresh
 	markUnderWay // Due has told the whole path
 )
@@ -77,9 +77,9 @@ func newPackets(size int64, o Options, g *generation) *Packets {
 	return p
 }
 
-// Get returns the answer to q, its packet copied into dst[:0] and counted down. It says no when there is none, and
-// once near the end of the life of an answer that was asked for before: the whole path can refresh it then. It
-// neither blocks nor, when dst has room and the answer no extended error, allocates.
+// Get returns the answer to q, its packet copied into dst[:0] and counted down. It says no when there is none, and once near
+// the end of its life: the whole path can refresh it then. It neither blocks nor, when dst has room and the answer no extended
+// error, allocates.
 func (p *Packets) Get(dst []byte, q *wire.Query, now time.Time) (wire.Answer, bool) {
 	if p.entries == nil || q.Class != wire.ClassIN {
 		return wire.Answer{}, false
@@ -105,12 +105,29 @@ func (p *Packets) good(e *packet, now instant) bool {
 	if now >= e.expires() || !p.generation.is(e.generation()) {
 		return false
 	}
-	if p.prefetch && e.is(markHit) && !e.is(markRefused|markUnderWay) && lateInLife(e.stored(), e.expires(), now) {
+	if p.prefetch && !e.is(markRefused|markUnderWay) && e.isLate(now) {
 		e.mark(markRefused)
 		return false
 	}
-	e.mark(markHit)
 	return true
+}
+
+// lateParts is in how many parts a life is divided to say when it is late: so many that fit into an octet, and that a tenth
+// of it can be said exactly.
+const lateParts = 250
+
+// lateOf returns the last parts of the life of an answer that is put at now in which it is worth a refresh.
+func lateOf(a *wire.Answer, now instant) byte {
+	if a.Refresh.IsZero() {
+		return 0
+	}
+	part := max(1, (instantOf(a.Expires)-now)/lateParts)
+	return byte(min((instantOf(a.Expires)-instantOf(a.Refresh)+part-1)/part, lateParts))
+}
+
+func (p *packet) isLate(now instant) bool {
+	part := (p.expires() - p.stored()) / lateParts
+	return p.late() > 0 && now >= p.expires()-instant(p.late())*part
 }
 
 // answer puts the answer together; r stands behind the question.
@@ -206,6 +223,7 @@ func appendPacket(dst, key []byte, a *wire.Answer, now instant, generation uint6
 	binary.LittleEndian.PutUint64(p[6:], uint64(now))
 	binary.LittleEndian.PutUint64(p[14:], uint64(expires))
 	binary.LittleEndian.PutUint64(p[22:], generation)
+	p[30] = lateOf(a, now)
 	copy(p.header(), a.Packet)
 	record = append(append(append(dst, p[:packetLength]...), key...), a.Packet[end:]...)
 	record = appendErrors(record, a.Errors)

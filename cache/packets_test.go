@@ -231,14 +231,16 @@ func TestPacketsSayNoOnceToBeRefreshed(t *testing.T) {
 		want string // y: answered, d: refused as due, n: refused
 	}{
 		{"asked before", 100, false, []float64{5, 89.9, 90, 90, 95, 99.9, 100}, "yydyyyn"},
-		{"not asked before", 100, false, []float64{90, 91, 92}, "ydy"},
+		{"asked near its end only", 100, false, []float64{90, 91, 92}, "dyy"},
 		{"short life", 9, false, []float64{1, 8.5, 8.9, 9}, "yyyn"},
 		{"just long enough", 10, false, []float64{1, 9, 9.5, 10}, "ydyn"},
 		{"switched off", 100, true, []float64{5, 90, 99, 100}, "yyyn"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cache, q := New(Options{NoPrefetch: c.off}), question("www.example", wire.TypeA)
-			cache.Packets.Put(q, answer(t, q, wire.NoError, c.ttl), epoch, cache.Generation())
+			a := answer(t, q, wire.NoError, c.ttl)
+			a.Refresh = RefreshAt(epoch, a.Expires)
+			cache.Packets.Put(q, a, epoch, cache.Generation())
 			var got strings.Builder
 			for _, at := range c.ask {
 				_, ok := cache.Packets.Get(nil, query(t, q), after(at))

@@ -244,8 +244,11 @@ func (e *rrset) stored() instant     { return instant(binary.LittleEndian.Uint64
 func (e *rrset) expires() instant    { return instant(binary.LittleEndian.Uint64(e[20:])) }
 func (e *rrset) lease() instant      { return instant(binary.LittleEndian.Uint64(e[28:])) }
 
-// Marks of an rrset, besides markHit.
-const markTold = markHit << 1 // Due was set before
+// Marks of an rrset.
+const (
+	markHit  = 1 << iota // asked for before
+	markTold             // Due was set before
+)
 
 // hold makes what is held of e, and says which RRset's octets belong to it.
 func (r *RRsets) hold(k Key, e *Entry, now instant) (held rrset, set *wire.RRset, ok bool) {

@@ -154,6 +154,7 @@ func TestRecallDoesNotAllocate(t *testing.T) {
 			question("www.shop.example.", "A"), question("alias.shop.example.", "A"), question("no.shop.example.", "A"),
 		} {
 			s.ask(q)
+			s.ask(q)
 			asked, dst, now := query(t, q), make([]byte, 0, 1500), s.r.now()
 			if _, ok := s.r.Recall(dst, asked, now); !ok {
 				t.Fatal("the answer is not recalled")

@@ -25,11 +25,12 @@ func (r *Resolver) remember(q wire.Question, now time.Time) (wire.Answer, bool) 
 	if r.cache.Packets.Due(q, now) {
 		due = true // while finished answers are given, nobody asks for the RRsets behind them
 	}
-	if due && !r.noPrefetch {
-		r.start(q, true)
-	}
 	a := res.pack(q, now)
-	r.cache.Packets.Put(q, a, now, generation)
+	if due && !r.noPrefetch {
+		r.start(q, true) // and who asks after that leaves a finished answer
+	} else {
+		r.cache.Packets.Put(q, a, now, generation)
+	}
 	return a, true
 }
 

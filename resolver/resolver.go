@@ -143,21 +143,17 @@ func (r *Resolver) start(q wire.Question, refresh bool) *flight {
 	return r.flights.join(flightKey{key{q.Name, q.Type}, q.CD, r.cache.Generation()}, func(ctx context.Context) *result {
 		s := r.newResolution(q, nil)
 		s.refresh = refresh
-		res := s.follow(ctx, q.Name, q.Type)
-		res.generation = s.generation
-		return res
+		return s.follow(ctx, q.Name, q.Type)
 	})
 }
 
-// finish packs a result for one of those who waited for it, and for all who will ask the same.
+// finish packs a result for one of those who waited for it. Only who asks again leaves a finished answer: most names are asked
+// for once, and then the RRsets are enough.
 func (r *Resolver) finish(q wire.Question, res *result) wire.Answer {
 	if res.err != nil {
 		return r.makeDo(q, res)
 	}
-	now := r.now()
-	a := res.pack(q, now)
-	r.cache.Packets.Put(q, a, now, res.generation)
-	return a
+	return res.pack(q, r.now())
 }
 
 // makeDo answers with what has expired where there is nothing better (RFC 8767), else with the failure.

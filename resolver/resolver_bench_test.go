@@ -65,6 +65,7 @@ func BenchmarkRecall(b *testing.B) {
 	w.Zone("shop.example.", wwwRecord)
 	q := question("www.shop.example.", "A")
 	mustResolve(b, r, q)
+	mustResolve(b, r, q)
 	asked, buf, now := query(b, q), make([]byte, 0, 4096), r.now()
 	b.ReportAllocs()
 	for b.Loop() {

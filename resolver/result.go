@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"tacit/cache"
 	"tacit/internal/wire"
 )
 
@@ -17,8 +18,6 @@ type result struct {
 	secure bool
 	stale  bool
 	err    error // why there is none
-
-	generation uint64 // of the cache when the resolution started
 }
 
 // staleTTL is the TTL of records that have expired (RFC 8767 section 4).
@@ -83,7 +82,23 @@ func (r *result) pack(q wire.Question, now time.Time) wire.Answer {
 	if err != nil {
 		return failed(&Error{Step: stepAnswer, EDE: wire.EDEOther, Err: err}).pack(q, now)
 	}
-	return wire.Answer{Packet: b.Message(), Expires: expires, Errors: r.errs}
+	return wire.Answer{Packet: b.Message(), Expires: expires, Refresh: r.refresh(), Errors: r.errs}
+}
+
+// refresh returns when the first of the parts is worth a refresh.
+func (r *result) refresh() (first time.Time) {
+	part := func(t *timed) {
+		if at := cache.RefreshAt(t.stored, t.expires); !at.IsZero() && (first.IsZero() || at.Before(first)) {
+			first = at
+		}
+	}
+	for i := range r.answer {
+		part(&r.answer[i])
+	}
+	if r.soa != nil {
+		part(r.soa)
+	}
+	return first
 }
 
 func (r *result) flags() wire.Flags {

@@ -321,7 +321,7 @@ func TestStatusHoldsNoNamesAndNoClients(t *testing.T) {
 	text, path := controlled(t)
 	s, _ := x.start(t, text)
 	udp, _ := s.Addrs()
-	for _, name := range []string{"www.zone.example.", "www.zone.example.", "marked1.zone.example.", "marked2.example.", "marked3."} {
+	for _, name := range []string{"www.zone.example.", "www.zone.example.", "www.zone.example.", "marked1.zone.example.", "marked2.example.", "marked3."} {
 		question(t, udp[0], name)
 	}
 	client := admin.NewClient(path)
@@ -347,7 +347,7 @@ func TestStatusHoldsNoNamesAndNoClients(t *testing.T) {
 			t.Errorf("no %s in %s", want, all)
 		}
 	}
-	if u := status.Transports[0]; u.Name != "udp" || u.Queries != 5 || u.Recalled != 1 || u.Listeners != 1 {
+	if u := status.Transports[0]; u.Name != "udp" || u.Queries != 6 || u.Recalled != 1 || u.Listeners != 1 {
 		t.Errorf("%+v", u)
 	}
 	if m := status.Cache[1]; m.Name != "rrsets" || m.Entries == 0 || m.Bytes == 0 || m.Capacity < m.Bytes {

@@ -28,6 +28,7 @@ type Question struct {
 type Answer struct {
 	Packet  []byte
 	Expires time.Time       // when the first TTL in it runs out
+	Refresh time.Time       // from when on it pays to ask anew; zero: not before
 	Errors  []ExtendedError // travel in the OPT record, which each client gets its own
 	Fixed   bool            // TTLs do not count down: a local zone's own word
 }
