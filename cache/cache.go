@@ -3,8 +3,11 @@
 // bytes. The package asks nobody, starts no goroutine and reads no clock: the time is an argument. Nothing here says who
 // asked.
 //
-// Limitations: a flush wipes the bytes that the cache holds; the text of names goes with the garbage collector, and so do
-// the addresses of name servers, which running resolutions share. Nothing is written to disk.
+// Answers, RRsets and delegations are octets in memory from the system, which the garbage collector does not see, no core dump
+// has, and a flush wipes and gives back; what is given to callers is copied out.
+//
+// Limitations: a flush wipes the octets that the cache holds; names that were made of them for a caller go with the garbage
+// collector. Outside Linux the memory is the runtime's, and in its core dumps. Nothing is written to disk.
 package cache
 
 import (

@@ -285,7 +285,7 @@ func TestPacketsGetDoesNotAllocate(t *testing.T) {
 
 func BenchmarkPacketsGet(b *testing.B) {
 	cache := New(Options{})
-	queries := make([]*wire.Query, 4096)
+	queries := make([]*wire.Query, 10_000)
 	for i := range queries {
 		q := question(fmt.Sprintf("www.n%d.example", i), wire.TypeA)
 		cache.Packets.Put(q, answer(b, q, wire.NoError, 300, 300), epoch, cache.Generation())

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"encoding/binary"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -98,6 +99,35 @@ func TestEntriesComeBackAsTheyWerePut(t *testing.T) {
 	clear(in.Set.Data)  // and with what it handed over
 	if again, _ := c.RRsets.Get(www, AnswerAA, epoch); lastOctet(again) != 1 {
 		t.Error("memory is shared")
+	}
+}
+
+// Whatever the names of cut and SOA have to do with the key's, and however much there is to a record.
+func TestNamesComeBackAsTheyWerePut(t *testing.T) {
+	names := []wire.Name{wire.Root, zone, www.Name, wire.MustName("a.www.example"), wire.MustName("other.test")}
+	signed := wire.Rdatas{}.Add(make([]byte, 90))
+	proof := []wire.RRset{*nsec("a.example", "z.example"), *nsec("example", "a.example")}
+	for _, cut := range names {
+		for _, soa := range names {
+			for _, kind := range []Kind{Positive, NoData, NoName} {
+				in := denial(kind, 60, 60)
+				if in.SOA.Name, in.SOA.Sigs = soa, signed; kind == Positive {
+					in = positive(www, 60, 1)
+				}
+				in.Cut, in.Status, in.Proof = cut, wire.Secure, proof
+				k, c := www, New(Options{})
+				if !c.RRsets.Put(k, in, epoch, c.Generation()) {
+					t.Fatal("refused")
+				}
+				if kind == NoName {
+					k.Type = 0
+				}
+				got, _ := c.RRsets.Get(k, AnswerAA, epoch)
+				if in.Stored, in.Expires = epoch, after(60); !reflect.DeepEqual(got, in) {
+					t.Errorf("kind %d, cut %q, SOA %q:\n%+v, want\n%+v", kind, cut.Reveal(), soa.Reveal(), got, in)
+				}
+			}
+		}
 	}
 }
 
