@@ -2,15 +2,22 @@ package transports
 
 import (
 	"bytes"
+	"context"
+	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
+	"runtime"
 	"slices"
 	"strconv"
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/net/http2"
 
 	"tacit/internal/wire"
@@ -248,3 +255,136 @@ func (c *cutTape) Read(b []byte) (int, error) {
 }
 
 func (c *cutTape) Write(b []byte) (int, error) { return len(b), nil }
+
+// BenchmarkQUIC answers known questions over DoQ and HTTP/3, beside what the libraries cost with nothing but a bare handler.
+// Time and allocations are those of the client, too, which is the same for both.
+func BenchmarkQUIC(b *testing.B) {
+	query := ask(0, "www.example.com.")
+	answer := address(parsed(b, query).Question())
+	for _, c := range []struct {
+		name     string
+		protocol string
+		serve    func(b *testing.B) *door
+		client   func(b *testing.B, d *door) func() error
+	}{
+		{"DoQ bare", alpnDoQ, func(b *testing.B) *door { return bareDoQ(b, answer) }, askDoQ(query)},
+		{"DoQ", alpnDoQ, func(b *testing.B) *door { return openDoor(b, Options{}, &hit{packet: answer}) }, askDoQ(query)},
+		{"HTTP3 bare", alpnHTTP3, func(b *testing.B) *door { return bareHTTP3(b, answer) }, askHTTP3(query)},
+		{"HTTP3", alpnHTTP3, func(b *testing.B) *door { return openDoor(b, Options{}, &hit{packet: answer}) }, askHTTP3(query)},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			exchange := c.client(b, c.serve(b))
+			b.SetParallelism(25 / runtime.GOMAXPROCS(0))
+			b.ReportAllocs()
+			b.ResetTimer()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if err := exchange(); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
+func askDoQ(query []byte) func(*testing.B, *door) func() error {
+	octets := framed(query)
+	return func(b *testing.B, d *door) func() error {
+		b.Helper()
+		conn := d.dialQUIC(b, QUIC, alpnDoQ)
+		return func() error {
+			stream, err := conn.OpenStreamSync(b.Context())
+			if err != nil {
+				return err
+			}
+			_, _ = stream.Write(octets)
+			_ = stream.Close()
+			var buffer [1024]byte
+			_, err = io.ReadFull(stream, buffer[:])
+			if errors.Is(err, io.ErrUnexpectedEOF) {
+				return nil
+			}
+			return errors.Join(err, errDoQ)
+		}
+	}
+}
+
+func askHTTP3(query []byte) func(*testing.B, *door) func() error {
+	return func(b *testing.B, d *door) func() error {
+		b.Helper()
+		conn := (&http3.Transport{}).NewClientConn(d.dialQUIC(b, HTTP3, alpnHTTP3))
+		return func() error {
+			r, err := http.NewRequestWithContext(b.Context(), http.MethodPost, d.url(alpnHTTP3), bytes.NewReader(query))
+			if err != nil {
+				return err
+			}
+			r.Header.Set("Content-Type", messageType)
+			response, err := conn.RoundTrip(r)
+			if err != nil {
+				return err
+			}
+			defer func() { _ = response.Body.Close() }()
+			_, err = io.Copy(io.Discard, response.Body)
+			return err
+		}
+	}
+}
+
+// bare listens with quic-go alone.
+func bare(b *testing.B, t Transport, protocol string) (*door, *quic.Listener) {
+	b.Helper()
+	certificate, roots := certify(b)
+	listener, err := quic.ListenAddr("127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{*certificate}, NextProtos: []string{protocol}}, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = listener.Close() })
+	s := newServer(Options{})
+	b.Cleanup(s.front.cancel)
+	s.addrs[t] = []netip.AddrPort{endpoint(listener.Addr())}
+	return &door{s, roots}, listener
+}
+
+func bareDoQ(b *testing.B, answer []byte) *door {
+	b.Helper()
+	d, listener := bare(b, QUIC, alpnDoQ)
+	answer = framed(answer)
+	go func() {
+		conn, err := listener.Accept(context.Background())
+		if err != nil {
+			return
+		}
+		for {
+			stream, err := conn.AcceptStream(context.Background())
+			if err != nil {
+				return
+			}
+			go func() {
+				_, _ = io.Copy(io.Discard, stream)
+				_, _ = stream.Write(answer)
+				_ = stream.Close()
+			}()
+		}
+	}()
+	return d
+}
+
+func bareHTTP3(b *testing.B, answer []byte) *door {
+	b.Helper()
+	d, listener := bare(b, HTTP3, alpnHTTP3)
+	server := &http3.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		h := w.Header()
+		h["Content-Type"], h["Content-Length"] = []string{messageType}, []string{strconv.Itoa(len(answer))}
+		_, _ = w.Write(answer)
+	})}
+	go func() {
+		conn, err := listener.Accept(context.Background())
+		if err == nil {
+			_ = server.ServeQUICConn(conn)
+		}
+	}()
+	return d
+}

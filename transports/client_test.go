@@ -27,12 +27,12 @@ type door struct {
 	roots *x509.CertPool
 }
 
-func openDoor(t *testing.T, o Options, r Responder) *door {
+func openDoor(t testing.TB, o Options, r Responder) *door {
 	t.Helper()
 	return openDoorFor(t, o, r, everybody{})
 }
 
-func openDoorFor(t *testing.T, o Options, r Responder, a Admitter) *door {
+func openDoorFor(t testing.TB, o Options, r Responder, a Admitter) *door {
 	t.Helper()
 	certificate, roots := certify(t)
 	any := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
@@ -49,7 +49,7 @@ func openDoorFor(t *testing.T, o Options, r Responder, a Admitter) *door {
 }
 
 // certify makes a certificate for the loopback addresses and dns.example.
-func certify(t *testing.T) (*tls.Certificate, *x509.CertPool) {
+func certify(t testing.TB) (*tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -90,7 +90,7 @@ func (d *door) dialTLS(t *testing.T, to Transport, c *tls.Config) *tls.Conn {
 	return conn
 }
 
-func (d *door) dialQUIC(t *testing.T, to Transport, protocol string) *quic.Conn {
+func (d *door) dialQUIC(t testing.TB, to Transport, protocol string) *quic.Conn {
 	t.Helper()
 	conn, err := quic.DialAddr(t.Context(), d.at(to), d.tls(protocol), &quic.Config{})
 	if err != nil {

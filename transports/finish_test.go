@@ -10,7 +10,7 @@ import (
 	"tacit/internal/wire"
 )
 
-func parsed(t *testing.T, packet []byte) *wire.Query {
+func parsed(t testing.TB, packet []byte) *wire.Query {
 	t.Helper()
 	var q wire.Query
 	if v := q.Parse(packet); v == wire.Drop {

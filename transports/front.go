@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quic-go/quic-go"
+
 	"tacit/internal/privacy"
 	"tacit/internal/wire"
 )
@@ -159,8 +161,7 @@ func (f *front) exchange(ctx context.Context, msg []byte, addr netip.Addr, l lin
 	if o == missed {
 		j := f.newJob(v, msg, addr, l)
 		if j == nil {
-			answer, o = f.fail(v.answer, &v.query, tooManyWait, l), answered
-			v.answer = answer
+			answer, o = f.turnAway(v, l), answered
 		} else {
 			defer j.end()
 			j.ctx = ctx
@@ -201,7 +202,8 @@ type job struct {
 	ctx     context.Context
 	reply   [1]datagram // over UDP
 	control [maxControl]byte
-	stream  uint32 // over HTTP/2
+	stream  uint32       // over HTTP/2
+	quic    *quic.Stream // over DoQ
 }
 
 var jobs = sync.Pool{New: func() any { return &job{} }}
@@ -217,6 +219,13 @@ func (f *front) newJob(v *visit, msg []byte, addr netip.Addr, l link) *job {
 	j.front, j.link, j.holder, j.arrived = f, l, h, v.now
 	j.takeQuery(&v.query, msg)
 	return j
+}
+
+// turnAway answers a client for whom there is no slot.
+func (f *front) turnAway(v *visit, l link) []byte {
+	v.answer = f.fail(v.answer, &v.query, tooManyWait, l)
+	v.reach = max(v.reach, len(v.answer))
+	return v.answer
 }
 
 func (f *front) waitingPerNetwork(h holder) int {

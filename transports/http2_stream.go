@@ -10,8 +10,6 @@ import (
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
-
-	"tacit/internal/wire"
 )
 
 // An http2Stream is a request and its answer (RFC 9113 section 8.1).
@@ -316,7 +314,7 @@ func (h *http2Conn) ask(id uint32, s *http2Stream) error {
 	}
 	j := f.newJob(&h.visit, q.message, h.client(), l)
 	if j == nil {
-		return h.answer(id, s, f.fail(h.visit.answer, &h.visit.query, tooManyWait, l))
+		return h.answer(id, s, f.turnAway(&h.visit, l))
 	}
 	s.waits = true
 	j.stream = id
@@ -351,7 +349,7 @@ func (h *http2Conn) answer(id uint32, s *http2Stream, answer []byte) error {
 	h.writeHeaders(id, false, func(block []byte) []byte {
 		block = appendHeader(append(block, status200), fieldContentType, mediaType)
 		block = appendHeader(block, fieldContentLength, strconv.Itoa(len(body)))
-		block = appendHeader(block, fieldCacheControl, maxAge+strconv.FormatUint(uint64(wire.Freshness(answer)), 10))
+		block = appendHeader(block, fieldCacheControl, cacheControl(answer))
 		if h.doh.altSvc != "" {
 			block = appendNamed(block, "alt-svc", h.doh.altSvc)
 		}

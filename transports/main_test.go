@@ -244,7 +244,7 @@ func startOn(t *testing.T, open opener, o Options, r Responder, a Admitter) (*Se
 }
 
 // serve serves r, and stops after the test.
-func serve(t *testing.T, s *Server, r Responder, a Admitter) {
+func serve(t testing.TB, s *Server, r Responder, a Admitter) {
 	t.Helper()
 	served := make(chan struct{})
 	go func() {

@@ -6,6 +6,7 @@ import (
 	"hash/maphash"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -41,10 +42,12 @@ const (
 	quicStreamWindow = 64 << 10
 	quicConnWindow   = 256 << 10
 	quicReadWithin   = 2 * time.Second
+	quicGlance       = 100 * time.Microsecond // see take
 	doqLinger        = 50 * time.Millisecond
 	reapEvery        = time.Second
-	maxCancelled     = 200 // queries within floodWithin whose clients do not wait for the answer
-	http3UniStreams  = 3   // control, and two of QPACK (RFC 9114 section 6.2)
+	quicPacket       = 1200 // what the smallest packet has room for (RFC 9000 section 14.1)
+	maxCancelled     = 200  // queries within floodWithin whose clients do not wait for the answer
+	http3UniStreams  = 3    // control, and two of QPACK (RFC 9114 section 6.2)
 )
 
 // quicListener serves DoQ and HTTP/3, or one of the two, on an open socket.
@@ -261,11 +264,12 @@ const (
 	doqExcessiveLoad = 4
 )
 
-// A doq is a DoQ connection, with a goroutine for each stream.
+// A doq is a DoQ connection. The goroutine that accepts its streams answers what it can; the others have one of their own.
 type doq struct {
 	*connection
 	front   *front
 	conn    *quic.Conn
+	visit   visit
 	answers sync.WaitGroup // of streams that are open
 	watch   sync.WaitGroup // refuseUnidirectional
 
@@ -289,7 +293,8 @@ func (d *doq) serve(ctx context.Context) {
 			d.refuse(stream, errTooMuch)
 			continue
 		}
-		d.answers.Go(func() { d.answer(stream) })
+		d.answers.Add(1)
+		d.take(stream)
 	}
 	d.answers.Wait()
 	select {
@@ -308,39 +313,84 @@ func (d *doq) refuseUnidirectional() {
 	}
 }
 
-// answer answers the one query of a stream (RFC 9250 section 4.2).
-func (d *doq) answer(stream *quic.Stream) {
-	defer func() {
-		if cause := recover(); cause != nil {
-			d.front.panicked(QUIC)
-			stream.CancelWrite(doqInternalError)
-		}
-		d.touch()
-		d.pending.Add(-1)
-	}()
+// take answers the one query of a stream (RFC 9250 section 4.2). When a stream is accepted, nearly always all of it is here
+// already, and its answer known: a goroutine for that, whose stack has to grow first, would cost more than both.
+func (d *doq) take(stream *quic.Stream) {
+	defer d.rescue(stream)
 	frames := buffers.Get().(*[]byte)
-	defer releaseBuffer(frames)
-	msg, err := d.readQuery(stream, frames)
-	if err != nil {
-		d.refuse(stream, err)
+	msg, err := d.readQuery(stream, frames, quicGlance)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		go d.await(stream, frames)
 		return
 	}
+	defer releaseBuffer(frames)
+	d.answer(&d.visit, stream, msg, err)
+}
+
+// await answers the query of a stream that is still to come, or its rest.
+func (d *doq) await(stream *quic.Stream, frames *[]byte) {
+	wipeStack() // as in job.run
+	defer wipeStack()
+	defer d.rescue(stream)
+	defer releaseBuffer(frames)
+	v := visits.Get().(*visit)
+	defer visits.Put(v)
+	msg, err := d.readQuery(stream, frames, quicReadWithin)
+	d.answer(v, stream, msg, err)
+}
+
+// rescue ends a stream after a panic.
+func (d *doq) rescue(stream *quic.Stream) {
+	if cause := recover(); cause != nil {
+		d.front.panicked(QUIC)
+		stream.CancelWrite(doqInternalError)
+		d.over()
+	}
+}
+
+// over says that a stream is at its end.
+func (d *doq) over() {
 	d.touch()
-	deliver := func(answer []byte) { d.deliver(stream, answer) }
-	switch d.front.exchange(d.ctx, msg, d.client(), link{transport: QUIC}, deliver) {
+	d.pending.Add(-1)
+	d.answers.Done()
+}
+
+// answer answers a query at once, or leaves it to a job; err is why there is none.
+func (d *doq) answer(v *visit, stream *quic.Stream, msg []byte, err error) {
+	if err != nil {
+		d.refuse(stream, err)
+		d.over()
+		return
+	}
+	defer v.end()
+	d.touch()
+	l := link{transport: QUIC}
+	answer, o := d.front.receive(v, msg, d.client(), l)
+	if o == missed {
+		if j := d.front.newJob(v, msg, d.client(), l); j != nil {
+			j.quic = stream
+			j.start(d.ctx, d)
+			return
+		}
+		answer = d.front.turnAway(v, l)
+	}
+	switch o {
 	case dropped:
 		d.refuse(stream, errDoQ)
+		d.over()
+		return
 	case turnedAway: // strangers shall not crowd out those who are served
 		d.leave()
 	case answered, missed:
 	}
+	d.send(stream, answer)
 }
 
 var errDoQ = errors.New("not one query in a stream")
 
-// readQuery reads the one message of a stream, up to the FIN that a client must send.
-func (d *doq) readQuery(stream *quic.Stream, buffer *[]byte) (msg []byte, err error) {
-	_ = stream.SetReadDeadline(time.Now().Add(quicReadWithin))
+// readQuery reads the one message of a stream, or the rest of it, up to the FIN that a client must send.
+func (d *doq) readQuery(stream *quic.Stream, buffer *[]byte, within time.Duration) (msg []byte, err error) {
+	_ = stream.SetReadDeadline(time.Now().Add(within))
 	octets, err := readUpTo(stream, *buffer, frameLength+maxMessage, d.connection)
 	*buffer = octets
 	switch {
@@ -377,13 +427,37 @@ func (d *doq) refuse(stream *quic.Stream, err error) {
 	stream.CancelWrite(doqExcessiveLoad)
 }
 
-// deliver writes the answer and ends the stream, in one go where the client takes it.
-func (d *doq) deliver(stream *quic.Stream, answer []byte) {
+func (d *doq) deliver(j *job, answer []byte) {
+	defer d.over()
+	j.frame = appendFrame(j.frame[:0], answer)
+	d.write(j.quic, j.frame)
+}
+
+// send sends the answer to a query that was just read. The library copies what fits into a packet. What does not has to wait
+// for the client, and other streams shall not wait with it.
+func (d *doq) send(stream *quic.Stream, answer []byte) {
 	frame := buffers.Get().(*[]byte)
-	defer releaseBuffer(frame)
 	*frame = appendFrame((*frame)[:0], answer)
+	if len(*frame) > quicPacket {
+		go d.finish(stream, frame)
+		return
+	}
+	defer releaseBuffer(frame)
+	d.write(stream, *frame)
+	d.over()
+}
+
+func (d *doq) finish(stream *quic.Stream, frame *[]byte) {
+	defer d.rescue(stream)
+	defer releaseBuffer(frame)
+	d.write(stream, *frame)
+	d.over()
+}
+
+// write writes a frame and ends the stream, in one go where the client takes it.
+func (d *doq) write(stream *quic.Stream, frame []byte) {
 	_ = stream.SetWriteDeadline(time.Now().Add(writeWithin))
-	if _, err := stream.Write(*frame); err != nil {
+	if _, err := stream.Write(frame); err != nil {
 		d.front.drop(QUIC, SendFailed)
 		stream.CancelWrite(doqExcessiveLoad)
 		d.countCancelled()
@@ -421,3 +495,5 @@ func openSocket(ctx context.Context, addr netip.AddrPort) (net.PacketConn, error
 	var config net.ListenConfig
 	return config.ListenPacket(ctx, family("udp", addr), addr.String())
 }
+
+var _ sender = (*doq)(nil)

@@ -78,6 +78,30 @@ func TestDoQStranger(t *testing.T) {
 	}
 }
 
+// Who finds no slot is told so, and the connection goes on.
+func TestDoQWithoutASlot(t *testing.T) {
+	g := newGate()
+	conn := openDoor(t, Options{Limits: Limits{Waiting: 1}}, g.script()).dialQUIC(t, QUIC, alpnDoQ)
+	first := make(chan int)
+	ask := func() int {
+		answer, err := askStream(t.Context(), conn, framed(ask(0, "a.example.")))
+		if err != nil {
+			t.Error(err)
+			return -1
+		}
+		return read(t, answer[frameLength:]).Rcode
+	}
+	go func() { first <- ask() }()
+	<-g.begun
+	if rcode := ask(); rcode != dns.RcodeServerFailure {
+		t.Error("the second: RCODE ", rcode)
+	}
+	close(g.open)
+	if rcode := <-first; rcode != dns.RcodeSuccess {
+		t.Error("the first: RCODE ", rcode)
+	}
+}
+
 // RFC 9250 section 4.3.1: who cancels a query gains no place for another one before its resolution is over.
 func TestDoQCancelledQueriesHoldTheirPlaces(t *testing.T) {
 	g := newGate()

@@ -199,7 +199,7 @@ func (s *stream) receive(msg []byte) error {
 		if started || err != nil {
 			return err
 		}
-		answer, o = s.front.fail(s.visit.answer, &s.visit.query, tooManyWait, l), answered
+		answer, o = s.front.turnAway(&s.visit, l), answered
 	}
 	if o == dropped {
 		return errNoQuery

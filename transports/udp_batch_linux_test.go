@@ -148,7 +148,7 @@ var sortOf = script{
 		case 'l':
 			return wire.Answer{Packet: append(dst, records(q.Question(), 8)...)}, true
 		case 'h': // more than there is room for
-			return wire.Answer{Packet: append(dst, records(q.Question(), 400)...)}, true
+			return wire.Answer{Packet: append(dst, records(q.Question(), 560)...)}, true
 		case 'p':
 			_ = append(dst, records(q.Question(), 8)...)
 			panic("half-way")
