@@ -36,16 +36,33 @@ type tally struct {
 
 // tell adds the tally to the counters, and starts anew.
 func (t *tally) tell(c *Counters) {
-	c.Queries.Add(t.queries)
-	if t.recalled > 0 {
-		c.Recalled.Add(t.recalled)
+	if t.queries == 0 {
+		return
 	}
+	c.Queries.Add(t.queries)
+	c.Recalled.Add(t.recalled)
 	for rcode, count := range t.answers {
 		if count > 0 {
 			c.answers[rcode].Add(count)
 		}
 	}
 	*t = tally{}
+}
+
+func (f *front) countQuery(l link) {
+	if l.tally != nil {
+		l.tally.queries++
+		return
+	}
+	f.counters[l.transport].Queries.Add(1)
+}
+
+func (f *front) countRecalled(l link) {
+	if l.tally != nil {
+		l.tally.recalled++
+		return
+	}
+	f.counters[l.transport].Recalled.Add(1)
 }
 
 func (f *front) countAnswer(rcode wire.Rcode, l link) {

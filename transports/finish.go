@@ -11,7 +11,7 @@ import (
 type link struct {
 	transport Transport
 	idle      time.Duration // how long the connection may stay idle: for the keepalive option
-	tally     *tally        // where a reader counts its answers; nil: at once
+	tally     *tally        // where a reader of many messages counts; nil: at once
 }
 
 // udpSize is the largest answer over UDP and what the OPT record advertises: it fits into the smallest packet that

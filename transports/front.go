@@ -64,7 +64,6 @@ type visit struct {
 	answer []byte // where answers are built
 	reach  int    // how far into it one was written: what was truncated is longer than it looks
 	now    time.Time
-	tally  tally
 }
 
 // maxKept is the largest buffer that is kept for the next message.
@@ -92,15 +91,11 @@ const (
 // receive treats a message that came alone.
 func (f *front) receive(v *visit, msg []byte, addr netip.Addr, l link) (answer []byte, o outcome) {
 	v.now = f.now()
-	answer, o = f.treat(v, msg, addr, l)
-	v.tally.tell(&f.counters[l.transport])
-	return answer, o
+	return f.treat(v, msg, addr, l)
 }
 
-// treat parses, admits and recalls at the time of the visit, and counts in its tally. The answer is good until the visit is
-// used again.
+// treat parses, admits and recalls at the time of the visit. The answer is good until the visit is used again.
 func (f *front) treat(v *visit, msg []byte, addr netip.Addr, l link) (answer []byte, o outcome) {
-	l.tally = &v.tally
 	defer func() {
 		if cause := recover(); cause != nil {
 			f.panicked(l.transport)
@@ -108,7 +103,7 @@ func (f *front) treat(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 			v.answer, v.reach = answer, cap(answer) // nobody knows how far it came
 		}
 	}()
-	v.tally.queries++
+	f.countQuery(l)
 	answer, o = f.judge(v, msg, addr, l)
 	if o == missed {
 		var a wire.Answer
@@ -117,7 +112,7 @@ func (f *front) treat(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 			return nil, missed
 		}
 		v.reach = max(v.reach, len(a.Packet))
-		v.tally.recalled++
+		f.countRecalled(l)
 		answer, o = f.finish(a.Packet, &v.query, a.Errors, l), answered
 	}
 	if answer != nil {

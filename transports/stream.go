@@ -37,6 +37,7 @@ type stream struct {
 	began time.Time
 
 	visit     visit
+	tally     tally
 	in        []byte // in[start:end] is read but not yet treated
 	start     int
 	end       int
@@ -68,6 +69,7 @@ func (s *stream) serve() {
 
 // forget clears what was sent and received.
 func (s *stream) forget() {
+	s.tally.tell(&s.front.counters[s.transport])
 	s.visit.end()
 	clear(s.in)
 	clear(s.out)
@@ -192,9 +194,10 @@ func (s *stream) mayWaitOn() bool {
 // receive answers a message at once, or leaves it to a job.
 func (s *stream) receive(msg []byte) error {
 	defer s.visit.end()
-	l := link{transport: s.transport, idle: s.conns.idle(s.transport)}
+	l := link{transport: s.transport, idle: s.conns.idle(s.transport), tally: &s.tally}
 	answer, o := s.front.receive(&s.visit, msg, s.client(), l)
 	if o == missed {
+		l.tally = nil // a job ends elsewhere
 		started, err := s.startJob(msg, l)
 		if started || err != nil {
 			return err
@@ -256,6 +259,7 @@ func appendFrame(dst, msg []byte) []byte {
 
 // flush writes the answers that were known at once.
 func (s *stream) flush() error {
+	s.tally.tell(&s.front.counters[s.transport])
 	if len(s.out) == 0 {
 		return nil
 	}

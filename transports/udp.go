@@ -72,12 +72,12 @@ func (u *udpSocket) treat(b *batch, received []datagram) {
 	for i := range received {
 		u.receive(b, &received[i])
 	}
-	b.visit.tally.tell(&u.front.counters[UDP])
+	b.tally.tell(&u.front.counters[UDP])
 	u.send(b.answers)
 }
 
 func (u *udpSocket) receive(b *batch, d *datagram) {
-	client, message, l := d.peer.Addr(), d.octets, link{transport: UDP}
+	client, message, l := d.peer.Addr(), d.octets, link{transport: UDP, tally: &b.tally}
 	if len(u.proxies) > 0 && contains(u.proxies, client.Unmap()) {
 		var err error
 		if client, message, err = u.front.cutProxyHeader(message, client); err != nil {
@@ -91,6 +91,7 @@ func (u *udpSocket) receive(b *batch, d *datagram) {
 	case answered, turnedAway:
 		b.add(answer, d)
 	case missed:
+		l.tally = nil // a job ends elsewhere
 		j := u.front.newJob(v, message, client, l)
 		if j == nil {
 			u.front.drop(UDP, NoSlot)
@@ -107,6 +108,7 @@ func (u *udpSocket) receive(b *batch, d *datagram) {
 // touched, and little is to be wiped.
 type batch struct {
 	visit   visit
+	tally   tally
 	room    []byte
 	used    int // by answers that are ready
 	reach   int // as in a visit

@@ -276,7 +276,7 @@ func TestReaderForgets(t *testing.T) {
 				if !bytes.Equal(b.room, make([]byte, len(b.room))) {
 					t.Error("the room is not empty")
 				}
-				if q := &b.visit.query; len(q.FoldedName()) > 0 || q.RawQuestion() != nil || b.visit.tally != (tally{}) {
+				if q := &b.visit.query; len(q.FoldedName()) > 0 || q.RawQuestion() != nil || b.tally != (tally{}) {
 					t.Error("the visit is not over")
 				}
 				for _, a := range b.answers[:cap(b.answers)] {
