@@ -143,6 +143,20 @@ func (r *RRsets) NoNameAbove(name wire.Name, partition uint16, now time.Time) (E
 	return Entry{}, false
 }
 
+// DNAMEAbove returns the nearest DNAME RRset above name that is known from an answer (RFC 6672 section 2.3).
+func (r *RRsets) DNAMEAbove(name wire.Name, partition uint16, now time.Time) (Entry, State) {
+	var buf [maxKey]byte
+	k := Key{Name: name, Type: wire.TypeDNAME, Partition: partition}
+	for key := k.append(buf[:0]); key[0] != 0; {
+		key = key[1+key[0]:]
+		if e, state := r.get(key, Key{Type: k.Type}, Answer, instantOf(now)); state != Missing && e.Kind == Positive {
+			e.Set.Name, _ = wire.NameFromWire(key)
+			return e, state
+		}
+	}
+	return Entry{}, Missing
+}
+
 // Put remembers e, found by a resolution that started in generation. It refuses what has no time left, denials
 // without SOA (RFC 2308 section 5), what is too large, and what ranks lower than what is known already and has not
 // expired. What exists ends an NXDOMAIN of its name that ranks no higher.

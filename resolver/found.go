@@ -149,18 +149,12 @@ func (r *Resolver) knownNoName(k cache.Key, now time.Time) (found, cache.State) 
 }
 
 func (r *Resolver) knownDNAME(k cache.Key, now time.Time) (found, cache.State) {
-	name, kind := k.Name, k.Type
-	k.Type = wire.TypeDNAME
-	for !k.Name.IsRoot() {
-		k.Name = k.Name.Parent()
-		e, state := r.cache.RRsets.Get(k, cache.Answer, now)
-		if state == cache.Missing || e.Kind != cache.Positive {
-			continue
-		}
-		f := fromEntry(&e, alias)
-		return f.redirect(name, kind), state
+	e, state := r.cache.RRsets.DNAMEAbove(k.Name, k.Partition, now)
+	if state == cache.Missing {
+		return found{}, cache.Missing
 	}
-	return found{}, cache.Missing
+	f := fromEntry(&e, alias)
+	return f.redirect(k.Name, k.Type), state
 }
 
 func (r *Resolver) staleNoName(k cache.Key, now time.Time) (found, cache.State) {

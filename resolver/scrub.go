@@ -60,6 +60,8 @@ type scrubber struct {
 	zone      wire.Name
 	keepSigs  bool // RRSIGs were asked for: they are an RRset of their own
 	oversized bool
+	lastText  string // the owner that was read last
+	lastName  wire.Name
 	room      *room
 	buf       []byte // of the room, or larger
 }
@@ -137,8 +139,14 @@ func (s *scrubber) owner(h *dns.RR_Header) (wire.Name, bool) {
 	if h.Class != dns.ClassINET {
 		return wire.Root, false
 	}
-	name, err := wire.ParseName(h.Name)
-	return name, err == nil && name.Within(s.zone)
+	if h.Name != s.lastText || s.lastText == "" { // one name's records stand together
+		name, err := wire.ParseName(h.Name)
+		if err != nil {
+			return wire.Root, false
+		}
+		s.lastText, s.lastName = h.Name, name
+	}
+	return s.lastName, s.lastName.Within(s.zone)
 }
 
 // rdata returns a record's RDATA without compression, good until the next call.
