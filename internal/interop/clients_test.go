@@ -62,6 +62,8 @@ func newClients() []*client {
 		{program: "curl", transport: "DoH JSON", door: httpsDoor, visit: curlJSON},
 		{program: "curl --doh-url", transport: "DoH HTTP/2", door: httpsDoor, visit: curlThrough, want: pageText},
 		{program: "h2load", transport: "DoH HTTP/2", door: httpsDoor, visit: h2load, blind: true, want: allSucceeded},
+		{program: "nghttp", transport: "DoH HTTP/2 GET", door: httpsDoor, visit: nghttp(false), blind: true},
+		{program: "nghttp", transport: "DoH HTTP/2 POST", door: httpsDoor, visit: nghttp(true), blind: true},
 		{program: "gtlsclient", transport: "DoH HTTP/3", door: httpsDoor, visit: ngtcp2, blind: true},
 		{program: "gtlsclient", transport: "DoH HTTP/3 again", door: httpsDoor, visit: ngtcp2Again, blind: true},
 		{program: "stubby", transport: "DoT", door: tlsDoor, visit: stubby},
@@ -168,16 +170,23 @@ func (c *client) answer() netip.Addr {
 // run runs a program to its end and returns what it said, on whatever way.
 func (v *visit) run(t *testing.T, program string, args ...string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), visitTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Dir, cmd.Env = v.dir, append(os.Environ(), "HOME="+v.dir)
-	endAsGroup(cmd)
+	cmd := v.command(t, program, args...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		return fmt.Sprintf("%s%s: %v\n", out, program, err)
 	}
 	return string(out)
+}
+
+// command has until the end of the visit.
+func (v *visit) command(t *testing.T, program string, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), visitTimeout)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Env = v.dir, append(os.Environ(), "HOME="+v.dir)
+	endAsGroup(cmd)
+	return cmd
 }
 
 // endAsGroup makes the end of a command's time the end of all its children, and does not wait for a pipe that one of
@@ -241,6 +250,21 @@ func h2load(t *testing.T, v *visit) string {
 		"-H", "content-type: application/dns-message", v.url())
 }
 
+// nghttp writes the body, which is a message, to its standard output.
+func nghttp(post bool) func(*testing.T, *visit) string {
+	return func(t *testing.T, v *visit) string {
+		args := []string{"--no-dep", v.url() + "?dns=" + base64.RawURLEncoding.EncodeToString(v.message(t))}
+		if post {
+			args = []string{"--no-dep", "-d", v.messageFile(t), "-H", "content-type: application/dns-message", v.url()}
+		}
+		packed, err := v.command(t, "nghttp", args...).Output()
+		if err != nil {
+			return err.Error()
+		}
+		return messageText(packed)
+	}
+}
+
 func allSucceeded(*client) string {
 	return fmt.Sprintf("status codes: %d 2xx, 0 3xx, 0 4xx, 0 5xx", loadRequests)
 }
@@ -295,6 +319,10 @@ func readMessage(path string) string {
 	if err != nil {
 		return err.Error()
 	}
+	return messageText(packed)
+}
+
+func messageText(packed []byte) string {
 	var m dns.Msg
 	if err := m.Unpack(packed); err != nil {
 		return err.Error()
