@@ -153,9 +153,6 @@ func statusOf(err error) int {
 	return http.StatusBadRequest
 }
 
-// bodyRoom is enough for what clients ask, with its padding (RFC 8467 section 4.1).
-const bodyRoom = 512
-
 // maxBodies bounds what has come of the incomplete queries of one connection, in octets.
 const maxBodies = 256 << 10
 
