@@ -25,6 +25,8 @@ type candidate struct {
 	server upstream.Server
 	tries  int
 	spent  bool // its reply was of no use: asking it again would not help
+
+	prospect upstream.Prospect // as of the last pick
 }
 
 // Limits of one question to one zone's servers.
@@ -73,35 +75,44 @@ func (s *selection) pick(r *resolution, now time.Time) (*candidate, preference) 
 	if below(exploreOneIn) == 0 {
 		return best[below(len(best))], class
 	}
-	return r.quickest(best, now), class
+	return r.quickest(best), class
 }
 
-// preference judges one candidate by what is known of it.
+// preference judges one candidate by what is known of it now.
 func (r *resolution) preference(s *selection, c *candidate, now time.Time) preference {
-	state := r.memory.State(c.server, now)
-	switch {
-	case c.spent, c.tries >= maxTries, r.unanswered[c.server] >= maxUnanswered:
+	if r.exhausted(c) {
 		return never
-	case r.memory.Lame(c.server, s.zone, now), r.distrusted[c.server.Addr]:
+	}
+	c.prospect = r.memory.Prospect(c.server, s.zone, now)
+	return r.preferred(c)
+}
+
+func (r *resolution) exhausted(c *candidate) bool {
+	return c.spent || c.tries >= maxTries || r.unanswered[c.server] >= maxUnanswered
+}
+
+func (r *resolution) preferred(c *candidate) preference {
+	switch p := &c.prospect; {
+	case p.Lame, r.distrusted[c.server.Addr]:
 		return lastHope
-	case state.Probe && below(exploreOneIn) == 0:
+	case p.Probe && below(exploreOneIn) == 0:
 		return willing
-	case state.Dead, state.Probe, r.memory.FamilyDown(c.server.Addr.Addr().Is6(), now):
+	case p.Dead, p.Probe, p.FamilyDown:
 		return reluctant
-	case c.tries > 0, c.server.Recursive && state.Doubtful:
+	case c.tries > 0, c.server.Recursive && p.Doubtful:
 		return retry // another upstream has the same answer, and there are few to choose from
 	default:
 		return willing
 	}
 }
 
-func (r *resolution) quickest(candidates []*candidate, now time.Time) *candidate {
+func (r *resolution) quickest(candidates []*candidate) *candidate {
 	var best *candidate
 	var least time.Duration
 	for _, c := range candidates {
 		estimate := time.Duration(below(int(unknownRTT)))
-		if state := r.memory.State(c.server, now); state.Known {
-			estimate = state.SRTT
+		if c.prospect.Known {
+			estimate = c.prospect.SRTT
 		}
 		estimate <<= c.tries
 		if best == nil || estimate < least {
@@ -162,11 +173,10 @@ const otherWait = 800 * time.Millisecond
 
 // beside returns another candidate that nothing speaks against, nil when there is none. Of several it is any.
 func (s *selection) beside(r *resolution, c *candidate) *candidate {
-	now := r.now()
 	start := below(len(s.candidates))
 	for i := range s.candidates {
 		other := &s.candidates[(start+i)%len(s.candidates)]
-		if other != c && other.tries == 0 && r.preference(s, other, now) == willing {
+		if other != c && other.tries == 0 && !r.exhausted(other) && r.preferred(other) == willing {
 			return other
 		}
 	}

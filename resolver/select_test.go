@@ -145,7 +145,7 @@ func TestBlameStaysWithTheServerThatWasAsked(t *testing.T) {
 				}
 				group.Wait()
 				for _, a := range s.At("example.").Addresses() {
-					if s.r.memory.Lame(upstream.Server{Addr: a}, wire.MustName("example."), s.r.now()) {
+					if s.r.memory.Prospect(upstream.Server{Addr: a}, wire.MustName("example."), s.r.now()).Lame {
 						t.Error("the good server is taken for lame")
 					}
 				}

@@ -124,7 +124,7 @@ func New(o Options) *Client {
 // always an *Error.
 func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *work.Budget) (Reply, error) {
 	m := c.memory.begin(s, c.now())
-	x := &exchange{Client: c, server: s, question: q, budget: w, plain: m.plain, timeout: m.timeout}
+	x := &exchange{Client: c, server: s, question: q, budget: w, plain: m.plain, timeout: m.timeout, biscuit: m.biscuit}
 	if s.Transport.Encrypted() {
 		x.transport, x.streamed = s.Transport, true
 		return x.run(ctx)
@@ -160,6 +160,7 @@ type exchange struct {
 	question wire.Question
 	budget   *work.Budget
 	timeout  time.Duration // over UDP, and of the set-up of an encrypted transport
+	biscuit  biscuit
 
 	transport  Transport // of the next step
 	streamed   bool      // it was not UDP from the start
@@ -236,11 +237,8 @@ func (x *exchange) adapt(reply Reply, v verdict) error {
 
 // settle draws the lesson from an answer about the server.
 func (x *exchange) settle(reply Reply) Reply {
-	switch {
-	case x.downgraded && !refusesEDNS(reply.Msg.Rcode):
+	if x.downgraded && !refusesEDNS(reply.Msg.Rcode) {
 		x.memory.refusedEDNS(x.server, x.now())
-	case !x.plain:
-		x.memory.understoodEDNS(x.server)
 	}
 	if x.trial {
 		x.memory.onlyTCP(x.server, x.now())
@@ -285,49 +283,54 @@ func (x *exchange) form(local netip.Addr) form {
 	}
 	if !f.plain {
 		f.cookie = x.cookies.of(x.server.Addr.Addr(), local, x.now())
-		f.returned, f.expected = x.memory.cookieOf(x.server, f.cookie)
+		f.expected = x.biscuit.expected
+		if x.biscuit.cookie == f.cookie {
+			f.returned = x.biscuit.returned
+		}
 	}
 	return f
 }
 
 // accept judges an unpacked reply to q, which took rtt.
 func (x *exchange) accept(q *query, msg *dns.Msg, rtt time.Duration) (Reply, verdict, error) {
-	if !x.checkCookie(q, msg) {
+	returned, ok := x.checkCookie(q, msg)
+	if !ok {
 		return Reply{}, suspect, nil
 	}
-	x.memory.replied(x.server, rtt, x.now())
-	msg.Question = []dns.Question{{Name: x.question.Name.Reveal(), Qtype: uint16(x.question.Type), Qclass: dns.ClassINET}}
-	reply := Reply{Msg: msg, RTT: rtt, Transport: x.transport}
+	v := answered
 	switch {
 	case q.form.plain, q.form.padded:
-		return reply, answered, nil
 	case msg.Rcode == int(wire.BadCookie):
-		return reply, cookieRefused, nil
+		v = cookieRefused
 	case refusesEDNS(msg.Rcode):
-		return reply, ednsRefused, nil
+		v = ednsRefused
 	}
-	return reply, answered, nil
+	x.memory.replied(x.server, receipt{
+		rtt: rtt, keptCase: q.form.mixed, understoodEDNS: v == answered && !q.form.plain, cookie: q.form.cookie, returned: returned,
+	}, x.now())
+	msg.Question = []dns.Question{{Name: x.question.Name.Reveal(), Qtype: uint16(x.question.Type), Qclass: dns.ClassINET}}
+	return Reply{Msg: msg, RTT: rtt, Transport: x.transport}, v, nil
 }
 
-// checkCookie keeps the server cookie of a reply and reports whether the reply may be believed. A server that has
+// checkCookie returns the server cookie of a reply, and reports whether the reply may be believed. A server that has
 // returned cookies before must do so again (RFC 7873 section 5.3), except over TCP: there its leaving them out is
 // its own doing, and the end of the expectation.
-func (x *exchange) checkCookie(q *query, msg *dns.Msg) bool {
+func (x *exchange) checkCookie(q *query, msg *dns.Msg) (returned []byte, ok bool) {
 	if q.form.plain || q.form.padded {
-		return true
+		return nil, true
 	}
 	crumb, returned := readCookie(msg, q.form.cookie)
 	if crumb == rightCookie {
 		if returned != nil {
-			x.memory.keepCookie(x.server, q.form.cookie, returned)
+			x.biscuit = biscuit{q.form.cookie, returned, true}
 		}
-		return true
+		return returned, true
 	}
 	if x.transport == TCP {
 		x.memory.forgetCookie(x.server)
-		return true
+		return nil, true
 	}
-	return crumb == noCookie && !q.form.expected
+	return nil, crumb == noCookie && !q.form.expected
 }
 
 // localAddr returns the address that conn is bound to, the zero Addr if the network does not say.

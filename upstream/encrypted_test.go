@@ -506,7 +506,7 @@ func TestDoubtfulServers(t *testing.T) {
 	if !m.State(server, now.Add(time.Millisecond)).Doubtful {
 		t.Error("tried by everybody at once")
 	}
-	m.replied(server, time.Millisecond, now.Add(time.Millisecond))
+	m.replied(server, receipt{rtt: time.Millisecond}, now.Add(time.Millisecond))
 	if m.State(server, now.Add(time.Millisecond)).Doubtful {
 		t.Error("doubtful after a reply")
 	}

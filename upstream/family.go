@@ -25,12 +25,10 @@ const (
 	exploreEvery = 32
 )
 
-// FamilyDown reports whether servers of an address family are to be passed over while there are others: there
+// familyDown reports whether servers of an address family are to be passed over while there are others: there
 // is no route, or packets vanish. A family whose packets vanish is let through now and then, to see whether they still
 // do. When no server of the other family is at hand, ask all the same. It is never true of both families.
-func (m *Memory) FamilyDown(v6 bool, now time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (m *Memory) familyDown(v6 bool, now time.Time) bool {
 	this, other := &m.families[0], &m.families[1]
 	if v6 {
 		this, other = other, this

@@ -99,9 +99,14 @@ type record struct {
 	caseMismatches int
 	streamUntil    time.Time // over TCP until then: letter case lost, or UDP muted
 
+	biscuit
+}
+
+// A biscuit is what is known of a server's cookies.
+type biscuit struct {
 	cookie   cookie // the client cookie that returned belongs to
-	returned []byte // its last server cookie
-	cookies  bool   // it has been seen to return cookies
+	returned []byte // the last server cookie
+	expected bool   // the server has been seen to return cookies
 }
 
 // A State is what is known of one server at one time.
@@ -114,10 +119,28 @@ type State struct {
 	Probe    bool          // was dead, and is due for one query that shows whether it still is
 }
 
+// A Prospect is what speaks for and against asking a server about a zone.
+type Prospect struct {
+	State
+	Lame       bool // it is known not to serve the zone
+	FamilyDown bool // nothing is reached at addresses of its family
+}
+
+// Prospect returns that of s.
+func (m *Memory) Prospect(s Server, zone wire.Name, now time.Time) Prospect {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return Prospect{m.state(s, now), m.isLame(s, zone, now), m.familyDown(s.Addr.Addr().Is6(), now)}
+}
+
 // State returns what is known of s.
 func (m *Memory) State(s Server, now time.Time) State {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	return m.state(s, now)
+}
+
+func (m *Memory) state(s Server, now time.Time) State {
 	r, ok := m.servers.Peek(s.endpoint())
 	if !ok {
 		return State{}
@@ -181,10 +204,7 @@ func (m *Memory) MarkLame(s Server, zone wire.Name, now time.Time) {
 	m.lame.Add(lameness{s.endpoint(), zone}, now.Add(lameFor))
 }
 
-// Lame reports whether s is known not to serve zone.
-func (m *Memory) Lame(s Server, zone wire.Name, now time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
+func (m *Memory) isLame(s Server, zone wire.Name, now time.Time) bool {
 	until, ok := m.lame.Get(lameness{s.endpoint(), zone})
 	return ok && now.Before(until)
 }
@@ -206,6 +226,7 @@ type manner struct {
 	stream  bool // over TCP
 	trial   bool // over TCP might work where UDP has not lately
 	timeout time.Duration
+	biscuit biscuit
 }
 
 // begin is called before s is asked.
@@ -219,16 +240,26 @@ func (m *Memory) begin(s Server, now time.Time) manner {
 	}
 	return manner{
 		plain: now.Before(r.plainUntil), stream: now.Before(r.streamUntil),
-		trial: r.failures == tryTCPAfter, timeout: timeout,
+		trial: r.failures == tryTCPAfter, timeout: timeout, biscuit: r.biscuit,
 	}
 }
 
+// A receipt is what a reply that was accepted says of its server.
+type receipt struct {
+	rtt            time.Duration
+	keptCase       bool // the question was in mixed case, and came back so
+	understoodEDNS bool // the query had an OPT record, and the reply does not complain about it
+
+	cookie   cookie // the client cookie that was sent
+	returned []byte // the server cookie that came; nil: none
+}
+
 // replied is called with each reply of s that was accepted.
-func (m *Memory) replied(s Server, rtt time.Duration, now time.Time) {
+func (m *Memory) replied(s Server, got receipt, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.at(s)
-	rtt = max(rtt, 1)
+	rtt := max(got.rtt, 1)
 	if r.srtt == 0 {
 		r.srtt, r.rttvar = rtt, rtt/2
 	} else {
@@ -237,6 +268,15 @@ func (m *Memory) replied(s Server, rtt time.Duration, now time.Time) {
 	}
 	r.failures, r.penalty, r.lastReply = 0, 0, now
 	m.families[familyOf(s)].replied(now)
+	if got.keptCase {
+		r.caseMismatches = 0
+	}
+	if got.understoodEDNS {
+		r.ednsFailures = 0
+	}
+	if got.returned != nil {
+		r.biscuit = biscuit{cookie: got.cookie, returned: got.returned, expected: true}
+	}
 }
 
 // failed is called when s was asked at sent and gave no reply.
@@ -264,13 +304,6 @@ func (r *record) failed(sent, now time.Time) {
 	}
 }
 
-// keptCase is called with every reply to a name in mixed case.
-func (m *Memory) keptCase(s Server) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.at(s).caseMismatches = 0
-}
-
 // lostCase is called when the letter case of a question did not come back. After three times in a row the server is
 // asked over TCP only; over UDP a mismatch is never accepted.
 func (m *Memory) lostCase(s Server, now time.Time) {
@@ -292,13 +325,6 @@ func (m *Memory) onlyTCP(s Server, now time.Time) {
 	}
 }
 
-// understoodEDNS is called when a query with an OPT record got a reply that does not complain about it.
-func (m *Memory) understoodEDNS(s Server) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.at(s).ednsFailures = 0
-}
-
 // refusedEDNS is called when a query got an answer after it had been refused with an OPT record. One such failure may be
 // chance; two in a row are remembered.
 func (m *Memory) refusedEDNS(s Server, now time.Time) {
@@ -310,29 +336,10 @@ func (m *Memory) refusedEDNS(s Server, now time.Time) {
 	}
 }
 
-// cookieOf returns the server cookie that belongs to the client cookie c, and whether s returns cookies at all.
-func (m *Memory) cookieOf(s Server, c cookie) (returned []byte, expected bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r := m.at(s)
-	if r.cookie == c {
-		returned = r.returned
-	}
-	return returned, r.cookies
-}
-
-// keepCookie is called with each server cookie.
-func (m *Memory) keepCookie(s Server, c cookie, returned []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r := m.at(s)
-	r.cookie, r.returned, r.cookies = c, returned, true
-}
-
 // forgetCookie is called when s has left cookies out over TCP, where nobody can have done it for s.
 func (m *Memory) forgetCookie(s Server) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r := m.at(s)
-	r.returned, r.cookies = nil, false
+	r.returned, r.expected = nil, false
 }

@@ -31,7 +31,7 @@ func TestRoundTripTimes(t *testing.T) {
 	} {
 		m := NewMemory(MemoryOptions{})
 		for _, rtt := range c.rtts {
-			m.replied(server, rtt*time.Millisecond, testTime)
+			m.replied(server, receipt{rtt: rtt * time.Millisecond}, testTime)
 		}
 		st := m.State(server, testTime)
 		if st.Known != (c.rtts != nil) || st.SRTT != c.srtt {
@@ -50,7 +50,7 @@ func TestDeadServersAreProbed(t *testing.T) {
 		m.begin(server, now)
 		sent := now
 		if now = now.Add(time.Second); answers {
-			m.replied(server, time.Second, now)
+			m.replied(server, receipt{rtt: time.Second}, now)
 		} else {
 			m.failed(server, sent, now)
 		}
@@ -102,7 +102,7 @@ func TestFailuresTogetherCountOnce(t *testing.T) {
 	if st := m.State(server, now); st.Timeouts != 1 {
 		t.Errorf("a burst: %+v", st)
 	}
-	m.replied(server, time.Millisecond, now.Add(time.Second))
+	m.replied(server, receipt{rtt: time.Millisecond}, now.Add(time.Second))
 	m.failed(server, now, now.Add(2*time.Second))
 	if st := m.State(server, now); st.Timeouts != 0 {
 		t.Errorf("asked before the last reply: %+v", st)
@@ -126,7 +126,7 @@ func TestLameness(t *testing.T) {
 		{"for another zone", server, other, 0, false},
 		{"another server", serverAt("192.0.2.54"), zone, 0, false},
 	} {
-		if got := m.Lame(c.server, c.zone, testTime.Add(c.after)); got != c.want {
+		if got := m.isLame(c.server, c.zone, testTime.Add(c.after)); got != c.want {
 			t.Errorf("%s: %v", c.name, got)
 		}
 	}
@@ -136,7 +136,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	m := NewMemory(MemoryOptions{Servers: 10})
 	for i := range 1000 {
 		s := Server{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), uint16(i))}
-		m.replied(s, time.Millisecond, testTime)
+		m.replied(s, receipt{rtt: time.Millisecond}, testTime)
 		m.MarkLame(s, wire.Root, testTime)
 	}
 	if m.servers.Len() > 10 || m.lame.Len() > 10 {
@@ -148,22 +148,22 @@ func TestFamilyWithoutRoute(t *testing.T) {
 	m := NewMemory(MemoryOptions{})
 	v4, v6 := serverAt("192.0.2.1"), serverAt("2001:db8::1")
 	m.noRoute(v6, testTime)
-	if !m.FamilyDown(true, testTime.Add(familyDownFor-1)) || m.FamilyDown(false, testTime) {
+	if !m.familyDown(true, testTime.Add(familyDownFor-1)) || m.familyDown(false, testTime) {
 		t.Error("IPv6 alone should be down")
 	}
-	if m.FamilyDown(true, testTime.Add(familyDownFor)) {
+	if m.familyDown(true, testTime.Add(familyDownFor)) {
 		t.Error("down after 10 s")
 	}
 	if st := m.State(v6, testTime); st.Timeouts != 0 {
 		t.Error("the server is blamed")
 	}
 	m.noRoute(v4, testTime)
-	if m.FamilyDown(true, testTime) || m.FamilyDown(false, testTime) {
+	if m.familyDown(true, testTime) || m.familyDown(false, testTime) {
 		t.Error("both down leaves nobody to ask")
 	}
-	m.replied(v6, time.Millisecond, testTime)
+	m.replied(v6, receipt{rtt: time.Millisecond}, testTime)
 	m.noRoute(serverAt("2001:db8::2"), testTime.Add(time.Second))
-	if m.FamilyDown(true, testTime.Add(time.Second)) {
+	if m.familyDown(true, testTime.Add(time.Second)) {
 		t.Error("down, though it has just answered")
 	}
 }
@@ -182,10 +182,10 @@ func TestSilentFamilyIsDoubtful(t *testing.T) {
 			for _, s := range v6 {
 				m.failed(s, testTime, testTime)
 			}
-			m.replied(v4, time.Millisecond, testTime.Add(since))
+			m.replied(v4, receipt{rtt: time.Millisecond}, testTime.Add(since))
 		}, true},
 		{"IPv4 answered before only", func(m *Memory) {
-			m.replied(v4, time.Millisecond, testTime)
+			m.replied(v4, receipt{rtt: time.Millisecond}, testTime)
 			for _, s := range v6 {
 				m.failed(s, testTime.Add(since), testTime.Add(since))
 			}
@@ -194,28 +194,28 @@ func TestSilentFamilyIsDoubtful(t *testing.T) {
 			for range 3 {
 				m.failed(v6[0], testTime, testTime)
 			}
-			m.replied(v4, time.Millisecond, testTime.Add(since))
+			m.replied(v4, receipt{rtt: time.Millisecond}, testTime.Add(since))
 		}, false},
 		{"one of the family answers in between", func(m *Memory) {
 			m.failed(v6[0], testTime, testTime)
 			m.failed(v6[1], testTime, testTime)
-			m.replied(v6[2], time.Millisecond, testTime.Add(since))
+			m.replied(v6[2], receipt{rtt: time.Millisecond}, testTime.Add(since))
 			m.failed(v6[2], testTime.Add(since), testTime.Add(since))
-			m.replied(v4, time.Millisecond, testTime.Add(since))
+			m.replied(v4, receipt{rtt: time.Millisecond}, testTime.Add(since))
 		}, false},
 		{"and answers again", func(m *Memory) {
 			for _, s := range v6 {
 				m.failed(s, testTime, testTime)
 			}
-			m.replied(v4, time.Millisecond, testTime.Add(since))
-			m.replied(v6[0], time.Millisecond, testTime.Add(since))
+			m.replied(v4, receipt{rtt: time.Millisecond}, testTime.Add(since))
+			m.replied(v6[0], receipt{rtt: time.Millisecond}, testTime.Add(since))
 		}, false},
 	} {
 		m := NewMemory(MemoryOptions{})
 		c.script(m)
 		passed := 0
 		for range 320 {
-			if !m.FamilyDown(true, testTime.Add(since)) {
+			if !m.familyDown(true, testTime.Add(since)) {
 				passed++
 			}
 		}
@@ -226,7 +226,7 @@ func TestSilentFamilyIsDoubtful(t *testing.T) {
 		if passed != want {
 			t.Errorf("%s: let through %d of 320, want %d", c.name, passed, want)
 		}
-		if m.FamilyDown(false, testTime.Add(since)) {
+		if m.familyDown(false, testTime.Add(since)) {
 			t.Errorf("%s: IPv4 is down", c.name)
 		}
 	}
@@ -234,7 +234,7 @@ func TestSilentFamilyIsDoubtful(t *testing.T) {
 
 func BenchmarkState(b *testing.B) {
 	m := NewMemory(MemoryOptions{})
-	m.replied(server, time.Millisecond, testTime)
+	m.replied(server, receipt{rtt: time.Millisecond}, testTime)
 	b.ReportAllocs()
 	for b.Loop() {
 		if !m.State(server, testTime).Known {

@@ -134,12 +134,9 @@ func (x *exchange) read(q *query, datagram []byte, sent time.Time) (r Reply, v v
 	if len(datagram) > q.limit {
 		return r, v, false // longer than was asked for: this server would not send it
 	}
-	if q.form.mixed {
-		x.memory.keptCase(x.server)
-	}
 	rtt := x.now().Sub(sent)
 	if truncated(datagram) {
-		x.memory.replied(x.server, rtt, x.now())
+		x.memory.replied(x.server, receipt{rtt: rtt, keptCase: q.form.mixed}, x.now())
 		return r, incomplete, true
 	}
 	msg, ok := q.unpack(datagram)
