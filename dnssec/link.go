@@ -35,21 +35,32 @@ func (v *Validator) Chain(name wire.Name, now time.Time) []Link {
 	return links
 }
 
-// Why returns the reason for which the zone of a name is insecure, when it is known and there is one that RFC 8914 has
-// a code for.
-func (v *Validator) Why(name wire.Name, now time.Time) wire.ExtendedError {
+// Why returns the reason for which what is known of a name is insecure, when there is one that RFC 8914 has a code for: that
+// of its zone, or, where the zone is secure, of the proof that the answer rests on.
+func (v *Validator) Why(name wire.Name, now time.Time, proof []wire.RRset) wire.ExtendedError {
 	if v.excepted(name, now) {
 		return exceptedVerdict.Reason
 	}
 	for {
-		if t, ok := v.cuts.get(name, now); ok && !t.within {
+		t, ok := v.cuts.get(name, now)
+		switch {
+		case ok && !t.within && t.status == wire.Secure:
+			return whyInsecure(t.zone, proof)
+		case ok && !t.within:
 			return t.reason
-		}
-		if name.IsRoot() {
+		case name.IsRoot():
 			return wire.ExtendedError{}
 		}
 		name = name.Parent()
 	}
+}
+
+// whyInsecure is Why of what a secure zone says. No hash is made for it.
+func whyInsecure(zone wire.Name, proof []wire.RRset) wire.ExtendedError {
+	if !NewDenial(zone, proof, nil).steep {
+		return wire.ExtendedError{}
+	}
+	return reason(zone, wire.EDEUnsupportedNSEC3Iteration, tooManyIterations)
 }
 
 func keyIDs(keys []Key) []KeyID {

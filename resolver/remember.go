@@ -74,7 +74,7 @@ func (r *Resolver) knownFor(q wire.Question, name wire.Name, now time.Time) (fou
 	case wire.Indeterminate:
 		state = cache.Missing
 	case wire.Insecure:
-		f.reason = r.validator.Why(name, now)
+		f.reason = r.validator.Why(name, now, f.proof)
 	default:
 	}
 	return f, state

@@ -143,6 +143,22 @@ func TestInsecureNotBogus(t *testing.T) {
 	}
 }
 
+// RFC 9276 section 3.2: what a zone denies with more iterations than are believed in is insecure, and the client is told why
+// each time that it asks, from whatever is in memory.
+func TestTooManyIterationsAreToldEachTime(t *testing.T) {
+	play(t, func(s *script) {
+		s.Zone("shop.example.", signedZone)
+		s.secure("example.")
+		s.Sign(testnet.Signing{Denial: testnet.NSEC3, Iterations: 2500}, "shop.example.")
+		for range 4 { // found, from RRsets, and twice from a finished answer
+			s.wantStatus("www.shop.example.", "A", "NOERROR secure")
+			s.wantStatus("no.shop.example.", "A", "NXDOMAIN insecure 27")
+			s.wantStatus("www.shop.example.", "TXT", "NOERROR insecure 27")
+			s.wantStatus("x.wild.shop.example.", "A", "NOERROR insecure 27")
+		}
+	})
+}
+
 // RFC 8914: a broken zone is a failure whose code says what is wrong.
 func TestBrokenZones(t *testing.T) {
 	for name, c := range map[string]struct {
