@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -38,30 +39,50 @@ const (
 // TestTransportsAnswerAlike asks the same questions over all transports and compares RCODE and RRsets; TTLs count down from one
 // to the next. Then it looks at what a watcher of the encrypted ones sees: the lengths of answers (RFC 8467 section 4.1).
 func TestTransportsAnswerAlike(t *testing.T) {
-	f := openFront(t)
+	for n, label := range []string{"finished answers", "no finished answers"} {
+		t.Run(label, func(t *testing.T) {
+			f := newFront(t)
+			r := bothWays(f.tacit)[n]
+			f.start(t, r)
+			answerAlike(t, f, r)
+		})
+	}
+}
+
+// answerAlike begins each question with another transport, so that each sees answers that have to be found, some that are put
+// together from RRsets, and finished ones.
+func answerAlike(t *testing.T, f *front, r *resolver) {
+	t.Helper()
 	speakers := newSpeakers(t, f)
 	table := []string{}
 	sizes := make([]map[int]bool, len(speakers))
+	for n := range speakers {
+		sizes[n] = make(map[int]bool)
+	}
 	differ := 0
 	for i := range alikeCount {
 		q := alikeQuestion(f, i)
 		want := ""
-		for n, s := range speakers {
-			got, octets := s.ask(t, q)
-			if n == 0 {
+		for turn := range speakers {
+			n := (i + turn) % len(speakers)
+			got, octets := speakers[n].ask(t, q)
+			if turn == 0 {
 				want = got
 			}
 			if got != want {
 				differ++
-				t.Errorf("%s over %s: %s\nover %s: %s", q.Question[0].String(), s.transport, got, speakers[0].transport, want)
-			}
-			if sizes[n] == nil {
-				sizes[n] = make(map[int]bool)
+				t.Errorf("%s over %s: %s\nover %s: %s", q.Question[0].String(), speakers[n].transport, got, speakers[i%len(speakers)].transport, want)
 			}
 			if i < paddedCount {
 				sizes[n][octets] = true
 			}
 		}
+	}
+	counts := count(t, f.dir)
+	for _, name := range slices.Sorted(maps.Keys(counts)) {
+		c := counts[name]
+		r.checkRecalled(t, name, c.Recalled, c.Queries*(len(speakers)-2)/len(speakers)*9/10)
+		t.Logf("%s: %d questions, %d finished answers", name, c.Queries, c.Recalled)
 	}
 	for n, s := range speakers {
 		if s.padded && len(sizes[n]) > 3 {

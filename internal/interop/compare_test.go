@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,8 @@ import (
 // A run is what one resolver answered to all questions and what left it for that.
 type run struct {
 	resolver *resolver
-	replies  []reply // as the questions are
+	replies  []reply   // as the questions are
+	again    [][]reply // when they were asked again
 	seen     []sighting
 	odd      []string
 }
@@ -51,23 +53,37 @@ const (
 func (l *lab) ask(t *testing.T, r *resolver, questions []question) *run {
 	t.Helper()
 	l.capture.take(t)
-	out := &run{resolver: r, replies: r.interview(t, l.dir, questions)[0]}
+	replies := r.askRounds(t, l.dir, questions)
+	out := &run{resolver: r, replies: replies[0], again: replies[1:]}
 	out.seen, out.odd = l.capture.take(t)
 	return out
 }
 
+// askRounds asks everything as often as there are ways in which r answers, and makes sure that the last is to be seen.
+func (r *resolver) askRounds(t *testing.T, dir string, questions []question) [][]reply {
+	t.Helper()
+	replies, recalled := r.interview(t, dir, slices.Repeat([][]question{questions}, r.rounds)...)
+	if r.rounds == tacitRounds {
+		r.checkRecalled(t, "udp", recalled, len(questions)*9/10)
+	}
+	return replies
+}
+
 // interview starts the resolver, asks it one round of questions after the other, and stops it, so that its upstream
-// queries are its own.
-func (r *resolver) interview(t *testing.T, dir string, rounds ...[]question) [][]reply {
+// queries are its own. It counts the finished answers.
+func (r *resolver) interview(t *testing.T, dir string, rounds ...[]question) (replies [][]reply, recalled int) {
 	t.Helper()
 	p := r.start(t, dir)
-	replies := make([][]reply, len(rounds))
+	replies = make([][]reply, len(rounds))
 	for n, questions := range rounds {
 		replies[n] = make([]reply, len(questions))
 		eachOf(workers, len(questions), func(i int) { replies[n][i] = r.ask(t.Context(), questions[i]) })
 	}
+	if r.rounds == tacitRounds {
+		recalled = count(t, dir)["udp"].Recalled
+	}
 	p.end(t)
-	return replies
+	return replies, recalled
 }
 
 // eachOf calls f for 0 to count-1, from several goroutines, and waits for all of them.
@@ -199,10 +215,10 @@ type verdict struct {
 }
 
 // judge compares a subject with an oracle, question by question.
-func (w *world) judge(questions []question, subject, oracle *run) []verdict {
+func (w *world) judge(questions []question, subject []reply, oracle *run) []verdict {
 	out := make([]verdict, len(questions))
 	for i, q := range questions {
-		s, o := subject.replies[i], oracle.replies[i]
+		s, o := subject[i], oracle.replies[i]
 		v := verdict{question: q, truth: w.truth(q.name, q.qtype)}
 		v.subject, v.oracle = s.compare(v.truth), o.compare(v.truth)
 		v.difference = s.compare(o.outcome)

@@ -3,12 +3,9 @@
 package interop
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -20,6 +17,7 @@ type front struct {
 	dir        string
 	world      *world
 	clients    []*client
+	tacit      *resolver
 	process    *process
 	own, other *authority // the one that vouches for tacit, and one that does not
 	passages   atomic.Uint32
@@ -61,6 +59,14 @@ func newDoor(number byte, port uint16, keys ...string) *door {
 // openFront serves a small world and starts tacit before it.
 func openFront(t *testing.T) *front {
 	t.Helper()
+	f := newFront(t)
+	f.start(t, f.tacit)
+	return f
+}
+
+// newFront is a front whose tacit does not run yet.
+func newFront(t *testing.T) *front {
+	t.Helper()
 	f := &front{dir: t.TempDir(), clients: newClients()}
 	f.build()
 	f.world.serve(t, f.dir)
@@ -73,9 +79,13 @@ func openFront(t *testing.T) *front {
 	for n := range passageCount {
 		names = append(names, passageAddress(uint32(n+1), inCertificate).String())
 	}
-	tacit := f.resolver(f.own.issue(t, f.dir, names...))
-	f.process = tacit.start(t, f.dir)
+	f.tacit = f.resolver(f.own.issue(t, f.dir, names...))
 	return f
+}
+
+func (f *front) start(t *testing.T, tacit *resolver) {
+	t.Helper()
+	f.process = tacit.start(t, f.dir)
 }
 
 // build makes a root, a TLD and the zone of the names that are asked for.
@@ -112,7 +122,7 @@ func (f *front) resolver(c credential) *resolver {
 		fmt.Fprintf(&b, "%s = [%s]\n", key, strings.Join(listen[key], ", "))
 	}
 	fmt.Fprintln(&b, "\n[log]\nlevel = \"debug\"")
-	fmt.Fprintf(&b, "\n[admin]\ncontrol = %q\n", f.control())
+	fmt.Fprintf(&b, "\n[admin]\ncontrol = %q\n", controlSocket)
 	fmt.Fprintf(&b, "\n[tls]\ncert_file = %q\nkey_file = %q\n", c.certificate, c.key)
 	return &resolver{
 		name: "tacit", addr: plainDoor.named, program: os.Getenv(binaryVariable),
@@ -134,32 +144,12 @@ func (f *front) end(t *testing.T) {
 	}
 }
 
-func (f *front) control() string { return filepath.Join(f.dir, "control.sock") }
-
 // queries says how many came over each transport, as tacit counts them.
 func (f *front) queries(t *testing.T) map[string]int {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), stopTimeout)
-	defer cancel()
-	out, err := exec.CommandContext(ctx, os.Getenv(binaryVariable), "status", "--json", "--control", f.control()).Output()
-	if err != nil {
-		t.Fatal("tacit status:", err)
-	}
-	var status struct {
-		Transports []struct {
-			Name            string
-			Queries, Panics int
-		}
-	}
-	if err := json.Unmarshal(out, &status); err != nil {
-		t.Fatal(err)
-	}
 	counts := make(map[string]int)
-	for _, s := range status.Transports {
-		counts[s.Name] = s.Queries
-		if s.Panics > 0 {
-			t.Errorf("%d panics in %s", s.Panics, s.Name)
-		}
+	for name, c := range count(t, f.dir) {
+		counts[name] = c.Queries
 	}
 	return counts
 }

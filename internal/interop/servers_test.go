@@ -163,6 +163,9 @@ type resolver struct {
 	args    []string
 	file    string // name of its configuration file
 	config  string
+
+	rounds     int  // how often everything is asked
+	packetsOff bool // no finished answers
 }
 
 // start writes the configuration, runs the resolver and waits until it answers. The query for that has RD clear and
@@ -188,12 +191,23 @@ func (w *world) hints() string {
 
 // tacit is the resolver under test; its minimisation is to be strict. The lines go into its table of DNSSEC.
 func tacit(binary string, lines ...string) *resolver {
-	config := "[listen]\nudp = [\"127.0.0.1:5335\"]\ntcp = [\"127.0.0.1:5335\"]\n" + tacitConfig
+	config := "[listen]\nudp = [\"127.0.0.1:5335\"]\ntcp = [\"127.0.0.1:5335\"]\n\n[admin]\ncontrol = \"" + controlSocket + "\"\n" + tacitConfig
 	return &resolver{
 		name: "tacit", addr: netip.MustParseAddrPort("127.0.0.1:5335"),
 		program: binary, args: []string{"serve", "--config", "tacit.toml"}, file: "tacit.toml",
-		config: config + strings.Join(lines, "\n") + "\n",
+		config: config + strings.Join(lines, "\n") + "\n", rounds: tacitRounds,
 	}
+}
+
+// tacitRounds are found, put together from RRsets, and finished answers.
+const tacitRounds = 3
+
+// bothWays are tacit as it is, and without finished answers.
+func bothWays(r *resolver) []*resolver {
+	off := *r
+	off.name, off.packetsOff = r.name+" without packets", true
+	off.config = strings.Replace(r.config, "[cache]\n", "[cache]\npackets = false\n", 1)
+	return []*resolver{r, &off}
 }
 
 // tacitConfig is what follows the listeners. Its last table is open, for more lines.
@@ -237,7 +251,7 @@ func unbound(label string, lines ...string) *resolver {
 	}
 	return &resolver{
 		name: label, addr: netip.MustParseAddrPort("127.0.0.1:5336"),
-		program: "unbound", args: []string{"-d", "-c", "unbound.conf"}, file: "unbound.conf",
+		program: "unbound", args: []string{"-d", "-c", "unbound.conf"}, file: "unbound.conf", rounds: 1,
 		config: config + "remote-control:\n control-enable: no\n",
 	}
 }
