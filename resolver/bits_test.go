@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -58,7 +59,7 @@ func TestBits(t *testing.T) {
 				s.Spoil("shop.example.", testnet.BadSignature().At("bad.shop.example.", dns.TypeA))
 				q := question(c.name, "A")
 				q.DO, q.CD = c.do, c.cd
-				for range 2 {
+				for range everyWay {
 					m := s.unpack(s.ask(q))
 					got := answer{rcode: m.Rcode, ad: m.AuthenticatedData}
 					for _, rr := range append(m.Answer, m.Ns...) {
@@ -82,7 +83,7 @@ func TestBitsInAnyOrder(t *testing.T) {
 			s.Zone("shop.example.", "www A 203.0.113.80\nbad A 203.0.113.82")
 			s.secure("example.", "shop.example.")
 			s.Spoil("shop.example.", testnet.BadSignature().At("bad.shop.example.", dns.TypeA))
-			for _, cd := range []bool{first, !first, first} {
+			for _, cd := range slices.Repeat([]bool{first, !first}, everyWay) {
 				q := question("bad.shop.example.", "A")
 				q.CD = cd
 				m := s.unpack(s.ask(q))

@@ -7,11 +7,14 @@ import (
 	"github.com/miekg/dns"
 )
 
-// free resolves what must cost nothing.
+// free resolves what must cost nothing, from whatever is in memory.
 func (s *script) free(name, kind, answer string) *dns.Msg {
 	s.Helper()
 	s.Reset()
-	m := s.want(name, kind, answer)
+	var m *dns.Msg
+	for range everyWay - 1 {
+		m = s.want(name, kind, answer)
+	}
 	if got := s.Seen(); len(got) > 0 {
 		s.Errorf("%s %s cost %v", name, kind, got.Script())
 	}

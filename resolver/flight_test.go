@@ -38,7 +38,9 @@ func TestFlushInFlight(t *testing.T) {
 				const fresh = "NOERROR www.shop.example. CNAME new.other.test.; new.other.test. A 203.0.113.90"
 				s.want("www.shop.example.", "A", fresh)
 				group.Wait()
-				s.want("www.shop.example.", "A", fresh)
+				for range everyWay {
+					s.want("www.shop.example.", "A", fresh)
+				}
 			})
 		})
 	}
@@ -157,7 +159,13 @@ func TestWaitersDoNotShareBytes(t *testing.T) {
 			})
 		}
 		group.Wait()
-		s.want("www.shop.example.", "A", wwwAnswer)
+		for range everyWay {
+			a := s.ask(question("www.shop.example.", "A"))
+			if got := brief(s.unpack(a)); got != wwwAnswer {
+				t.Errorf("got %s", got)
+			}
+			clear(a.Packet)
+		}
 	})
 }
 

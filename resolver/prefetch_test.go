@@ -48,7 +48,8 @@ func TestNoPrefetch(t *testing.T) {
 			s.want("www.shop.example.", "A", wwwAnswer)
 		}
 		time.Sleep(290 * time.Second)
-		s.free("www.shop.example.", "A", wwwAnswer)
+		s.Reset()
+		s.want("www.shop.example.", "A", wwwAnswer)
 		time.Sleep(time.Second)
 	}
 	t.Run("asked for once", func(t *testing.T) {
@@ -82,8 +83,9 @@ func TestPrefetchOfAliases(t *testing.T) {
 	play(t, func(s *script) {
 		s.Zone("shop.example.", "alias 3000 CNAME www\nwww 100 A 203.0.113.80")
 		const answer = "NOERROR alias.shop.example. CNAME www.shop.example.; www.shop.example. A 203.0.113.80"
-		s.want("alias.shop.example.", "A", answer)
-		s.want("alias.shop.example.", "A", answer)
+		for range everyWay {
+			s.want("alias.shop.example.", "A", answer)
+		}
 		time.Sleep(95 * time.Second)
 		s.free("alias.shop.example.", "A", answer)
 		time.Sleep(10 * time.Second)

@@ -79,6 +79,10 @@ func question(name, kind string) wire.Question {
 // clientPatience is how long clients wait, as transports have it.
 const clientPatience = 5 * time.Second
 
+// everyWay is how often the same is asked in turn to see all ways in which it is answered: found, put together from RRsets, and
+// as a finished answer.
+const everyWay = 3
+
 // ask takes the way of a query: a finished answer, or the whole path.
 func (s *script) ask(q wire.Question) wire.Answer {
 	s.Helper()

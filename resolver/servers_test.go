@@ -191,7 +191,9 @@ func TestForwardFirst(t *testing.T) {
 		s.r.routes = newRoutes(&Options{Forwards: []Forward{forward}})
 		s.want("www.shop.example.", "A", wwwAnswer)
 		s.Reset()
-		s.want("www.shop.example.", "A", wwwAnswer)
+		for range everyWay {
+			s.want("www.shop.example.", "A", wwwAnswer)
+		}
 		if got := len(s.Seen()); got > 0 {
 			t.Errorf("the second time cost %d packets", got)
 		}

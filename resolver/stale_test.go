@@ -159,7 +159,9 @@ func TestLateAnswerIsKept(t *testing.T) {
 func TestStaleIsNeverPacked(t *testing.T) {
 	play(t, func(s *script) {
 		expired(s, testnet.Failing(dns.RcodeServerFailure))
-		s.want("www.shop.example.", "A", wwwAnswer)
+		for range everyWay {
+			s.want("www.shop.example.", "A", wwwAnswer)
+		}
 		if a, ok := s.r.Recall(nil, query(t, question("www.shop.example.", "A")), s.r.now()); ok {
 			t.Errorf("a stale answer was kept as a finished one, %d octets", len(a.Packet))
 		}

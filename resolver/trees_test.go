@@ -245,7 +245,7 @@ func (g *tree) check(s *script, p probe, seed uint64) {
 		time.Sleep(time.Duration(g.IntN(4000)) * time.Second)
 	}
 	want := p.zone.expect(p.labels, p.kind)
-	for range 2 {
+	for range everyWay {
 		m := s.unpack(s.ask(q))
 		got := expectation{m.Rcode, m.AuthenticatedData}
 		if got != want {

@@ -130,15 +130,15 @@ func TestInsecureNotBogus(t *testing.T) {
 		"island of security": {testnet.Signing{Island: true}, "insecure"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			playOnce(t, func(s *script) {
+			play(t, func(s *script) {
 				s.Zone("shop.example.", signedZone)
 				s.secure("example.")
 				s.Sign(c.signing, "shop.example.")
-				for range 2 { // from memory, too
+				for range everyWay {
 					s.wantStatus("www.shop.example.", "A", "NOERROR "+c.want)
 					s.wantStatus("no.shop.example.", "A", "NXDOMAIN "+c.want)
 				}
-			}, packetsOff)
+			})
 		})
 	}
 }
@@ -150,7 +150,7 @@ func TestTooManyIterationsAreToldEachTime(t *testing.T) {
 		s.Zone("shop.example.", signedZone)
 		s.secure("example.")
 		s.Sign(testnet.Signing{Denial: testnet.NSEC3, Iterations: 2500}, "shop.example.")
-		for range 4 { // found, from RRsets, and twice from a finished answer
+		for range everyWay {
 			s.wantStatus("www.shop.example.", "A", "NOERROR secure")
 			s.wantStatus("no.shop.example.", "A", "NXDOMAIN insecure 27")
 			s.wantStatus("www.shop.example.", "TXT", "NOERROR insecure 27")

@@ -86,6 +86,7 @@ func TestExceptionAtRunTime(t *testing.T) {
 	}
 	expectOutline(t, udp[0], "excepted", "NOERROR EDE 33")
 	expectOutline(t, udp[0], "excepted, from memory", "NOERROR EDE 33")
+	expectOutline(t, udp[0], "excepted, a finished answer", "NOERROR EDE 33")
 
 	for _, reload := range []func() error{
 		func() error { return client.Reload(ctx) },
@@ -431,7 +432,7 @@ func TestWithoutPackets(t *testing.T) {
 	x := newSetting(t)
 	s, _ := x.start(t, common+listenAnywhere+"[cache]\npackets = false\n")
 	udp, _ := s.Addrs()
-	for range 2 {
+	for range 4 {
 		expectAddress(t, ask(t, "udp", udp[0], "www.zone.example."), "203.0.113.1")
 	}
 	if c := s.cache.Stats(); c.Packets.Entries != 0 || c.Packets.Hits != 0 || c.RRsets.Entries == 0 {
