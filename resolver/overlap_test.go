@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -75,6 +76,35 @@ func TestSlowRepliesCount(t *testing.T) {
 			t.Errorf("took %v", slowest)
 		}
 	})
+}
+
+// The same goes for a server that is asked over TCP alone, and falls silent.
+func TestLostRepliesOverTCPCostLittle(t *testing.T) {
+	const near, far = 5 * time.Millisecond, 20 * time.Millisecond
+	playOnce(t, func(s *script) {
+		first := s.Zone("shop.example.", "* A 203.0.113.80", testnet.SilentUDP(), testnet.Latency(near), testnet.IPv4Only())
+		for i := range 5 { // until it is asked over TCP
+			s.resolve(fmt.Sprintf("w%d.shop.example.", i), "A")
+		}
+		s.NameServer("shop.example.", testnet.Latency(far), testnet.IPv4Only())
+		s.r.cache.FlushAll()
+		s.resolve("www.shop.example.", "A")
+		first.Behave(testnet.Silent())
+		var took []time.Duration
+		for i := range 30 {
+			name := fmt.Sprintf("x%d.shop.example.", i)
+			started := time.Now()
+			s.want(name, "A", "NOERROR "+name+" A 203.0.113.80")
+			took = append(took, time.Since(started))
+			time.Sleep(time.Second)
+		}
+		if slowest, last := slices.Max(took), took[len(took)-1]; slowest > firstOverdue+far || last > far {
+			t.Errorf("an answer took %v, the last one %v", slowest, last)
+		}
+		if state := s.r.memory.State(upstream.Server{Addr: first.Addresses()[0]}, time.Now()); !state.Dead {
+			t.Errorf("the silent server is not blamed: %+v", state)
+		}
+	}, packetsOff)
 }
 
 // Where all replies are overdue it is the line that is slow, and one exchange in ten may go to a second server.

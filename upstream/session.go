@@ -46,6 +46,13 @@ func (x *exchange) overSession(ctx context.Context) (Reply, verdict, error) {
 	if x.trial {
 		timeout = x.timeout // it is probably dead
 	}
+	if x.transport == TCP && x.streamed {
+		return x.outlast(ctx, timeout)
+	}
+	return x.inSession(ctx, timeout)
+}
+
+func (x *exchange) inSession(ctx context.Context, timeout time.Duration) (Reply, verdict, error) {
 	attempt, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	sent := x.now()
@@ -57,6 +64,43 @@ func (x *exchange) overSession(ctx context.Context) (Reply, verdict, error) {
 		x.blame(ctx, err, sent)
 	}
 	return reply, v, err
+}
+
+// An ending is what a step came to.
+type ending struct {
+	reply   Reply
+	verdict verdict
+	err     error
+}
+
+// outlast goes on in the background when the caller has been overtaken (ErrOvertaken), as stay does over UDP: else a server that
+// is asked over TCP alone could fall silent and never be blamed.
+func (x *exchange) outlast(ctx context.Context, timeout time.Duration) (Reply, verdict, error) {
+	own, cancel := context.WithCancelCause(x.closing)
+	ended := make(chan ending, 1)
+	go func() {
+		e := ending{err: errDied} // after a panic
+		defer func() { ended <- e }()
+		defer x.pool.survive()
+		e.reply, e.verdict, e.err = x.inSession(own, timeout)
+	}()
+	select {
+	case e := <-ended:
+		cancel(nil)
+		return e.reply, e.verdict, e.err
+	case <-ctx.Done():
+	}
+	if errors.Is(context.Cause(ctx), ErrOvertaken) && x.listenLonger() {
+		go func() {
+			defer x.listened()
+			<-ended
+			cancel(nil)
+		}()
+		return Reply{}, 0, ctx.Err()
+	}
+	cancel(context.Cause(ctx))
+	e := <-ended
+	return e.reply, e.verdict, e.err
 }
 
 func (x *exchange) overConnection(attempt context.Context) (Reply, verdict, error) {
@@ -185,7 +229,7 @@ func (l *life) heard() {
 func (l *life) suspect(ctx context.Context, before uint64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.received == before && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+	if l.received == before && errors.Is(context.Cause(ctx), context.DeadlineExceeded) {
 		l.dieLocked()
 	}
 }

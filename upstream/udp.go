@@ -44,14 +44,12 @@ var ErrOvertaken = errors.New("another server has answered")
 
 // stay listens in the background until the server's time is up. It takes conn over, unless many are listened for already.
 func (x *exchange) stay(conn net.Conn, q *query, sent time.Time) bool {
-	select {
-	case x.overtaken <- struct{}{}:
-	default:
+	if !x.listenLonger() {
 		return false
 	}
 	x.timeout -= x.now().Sub(sent)
 	go func() {
-		defer func() { <-x.overtaken }()
+		defer x.listened()
 		defer func() { _ = conn.Close() }()
 		defer x.pool.survive()
 		_, _, _ = x.listen(x.closing, conn, q, sent)
@@ -61,6 +59,18 @@ func (x *exchange) stay(conn net.Conn, q *query, sent time.Time) bool {
 
 // maxOvertaken bounds the servers that are listened for in the background.
 const maxOvertaken = 500
+
+// listenLonger takes a place for a server that has been overtaken, if there is one; listened gives it back.
+func (c *Client) listenLonger() bool {
+	select {
+	case c.overtaken <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (c *Client) listened() { <-c.overtaken }
 
 // listen reads until a reply decides the step or the time is up. Anything that is not a reply to q neither ends the wait
 // nor speaks against the server: it need not come from there (RFC 5452 section 9.1; TuDoor, CVE-2023-26437). What came
