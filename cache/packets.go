@@ -119,7 +119,7 @@ const lateParts = 250
 
 // lateOf returns the last parts of the life of an answer that is put at now in which it is worth a refresh.
 func lateOf(a *wire.Answer, now instant) byte {
-	if a.Refresh.IsZero() {
+	if a.Refresh.IsZero() || !a.Refresh.Before(a.Expires) { // what ends first is not worth one
 		return 0
 	}
 	part := max(1, (instantOf(a.Expires)-now)/lateParts)

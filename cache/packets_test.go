@@ -314,3 +314,19 @@ func BenchmarkPacketsPut(b *testing.B) {
 		cache.Packets.Put(q, a, epoch, cache.Generation())
 	}
 }
+
+// A part that is worth a refresh only after another has ended, with all of the answer, says nothing of this one's end.
+func TestRefreshAfterTheEnd(t *testing.T) {
+	for _, later := range []float64{0, 1, 100, 895, 5000, 86400} {
+		c := New(Options{})
+		q := question("www.example.test.", wire.TypeA)
+		a := answer(t, q, wire.NoError, 5)
+		a.Refresh = a.Expires.Add(time.Duration(later * float64(time.Second)))
+		c.Packets.Put(q, a, epoch, c.Generation())
+		for _, at := range []float64{0, 1, 2, 3, 4, 4.99} {
+			if _, ok := c.Packets.Get(nil, query(t, q), after(at)); !ok {
+				t.Errorf("refresh %v s after the end: refused after %v s", later, at)
+			}
+		}
+	}
+}
