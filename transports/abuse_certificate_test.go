@@ -27,7 +27,7 @@ func TestAbuseCertificateSwappedUnderLoad(t *testing.T) {
 			shown[1].Add(1)
 		}
 		return now, nil
-	})
+	}, Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}

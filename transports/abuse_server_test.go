@@ -46,6 +46,7 @@ type abuseGreeting struct {
 type abuseFigures struct {
 	Goroutines, Descriptors int
 	Resident, Peak          int // KiB
+	Heap, StackMemory       int // of it, KiB in use
 	Connections             [transportCount]int64
 	Shed                    [transportCount]uint64
 	Half                    int64 // QUIC handshakes in progress
@@ -82,7 +83,11 @@ func abuseServe(in io.Reader, out *json.Encoder) error {
 	if err != nil {
 		return err
 	}
-	s, err := abuseListen(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate, nil })
+	var limits Limits
+	if err := json.Unmarshal([]byte(os.Getenv(abuseVariable)), &limits); err != nil {
+		return err
+	}
+	s, err := abuseListen(func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate, nil }, limits)
 	if err != nil {
 		return err
 	}
@@ -112,9 +117,9 @@ func abuseServe(in io.Reader, out *json.Encoder) error {
 }
 
 // abuseListen listens on loopback for all transports, each on a port that the system chooses.
-func abuseListen(certificates Certificates) (*Server, error) {
+func abuseListen(certificates Certificates, limits Limits) (*Server, error) {
 	here := []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
-	o := Options{UDP: here, TCP: here, TLS: here, HTTPS: here, HTTP3: here, QUIC: here, Certificates: certificates}
+	o := Options{UDP: here, TCP: here, TLS: here, HTTPS: here, HTTP3: here, QUIC: here, Certificates: certificates, Limits: limits}
 	s, err := Listen(context.Background(), o)
 	if err != nil {
 		return nil, err
@@ -141,6 +146,9 @@ func abuseMeasure(s *Server, command string) (f abuseFigures) {
 		f.Descriptors = len(open) - 1 // one is the directory's
 	}
 	f.Resident, f.Peak = abuseStatus("VmRSS"), abuseStatus("VmHWM")
+	var memory runtime.MemStats
+	runtime.ReadMemStats(&memory)
+	f.Heap, f.StackMemory = int(memory.HeapInuse>>10), int(memory.StackInuse>>10)
 	for t := range transportCount {
 		f.Connections[t], f.Shed[t] = s.Counters(t).Connections.Load(), s.Counters(t).Shed.Load()
 	}
@@ -168,11 +176,21 @@ func abuseStatus(field string) int {
 	return n
 }
 
-// startAbused starts the process, and ends it after the test.
+// startAbused starts the process with the limits that are the default.
 func startAbused(t *testing.T) *abuseServer {
 	t.Helper()
+	return startAbusedWith(t, Limits{})
+}
+
+// startAbusedWith starts the process, and ends it after the test.
+func startAbusedWith(t *testing.T, limits Limits) *abuseServer {
+	t.Helper()
+	told, err := json.Marshal(limits)
+	if err != nil {
+		t.Fatal(err)
+	}
 	a := &abuseServer{process: exec.CommandContext(t.Context(), os.Args[0])}
-	a.process.Env = append(os.Environ(), abuseVariable+"=1")
+	a.process.Env = append(os.Environ(), abuseVariable+"="+string(told))
 	a.process.Stderr = os.Stderr
 	out, err := a.process.StdoutPipe()
 	if err != nil {

@@ -124,11 +124,12 @@ func abuseWarmUp(t *testing.T, a *abuseServer, times int, ways ...abuseWay) {
 	}
 }
 
-// abuseTurns is how many connections are opened and closed; a smaller number is for trying it out.
-func abuseTurns(t *testing.T) int {
-	text := os.Getenv("TACIT_ABUSE_TURNS")
+// abuseNumber is how many connections are opened, if the environment does not say otherwise.
+func abuseNumber(t *testing.T, variable string, usual int) int {
+	t.Helper()
+	text := os.Getenv(variable)
 	if text == "" {
-		return 30000
+		return usual
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil {
@@ -142,7 +143,7 @@ func abuseTurns(t *testing.T) int {
 func TestAbuseConnectionsLeaveNothing(t *testing.T) {
 	t.Parallel()
 	const side = 4 // at a time
-	turns := abuseTurns(t)
+	turns := abuseNumber(t, "TACIT_ABUSE_TURNS", 30000)
 	var table abuseTable
 	for _, w := range abuseWays {
 		t.Run(w.String(), func(t *testing.T) {

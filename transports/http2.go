@@ -1,7 +1,6 @@
 package transports
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net"
@@ -24,11 +23,12 @@ type http2Conn struct {
 	conn  net.Conn
 
 	framer  *http2.Framer
-	reader  *bufio.Reader
+	in      []byte // what is read; nil: the reader rests
+	unread  []byte // of it, what the framer has not taken yet
 	headers *hpack.Decoder
 	request http2Request // whose headers are being read
 	block   []byte       // and what has come of them, where more than one frame carries them
-	visit   visit
+	visit   *visit       // nil: the reader rests
 
 	// Guarded by mu: jobs deliver their answers while the connection reads on.
 	mu         sync.Mutex
@@ -53,23 +53,26 @@ type http2Conn struct {
 // GoneStreams are the last streams that the server has ended before the client had: what is on its way on them is nobody's
 // fault (RFC 9113 section 5.1, closed).
 type goneStreams struct {
-	ids  [2 * http2Streams]uint32
+	ids  []uint32 // of few connections there are any
 	next int
 }
 
 func (g *goneStreams) add(id uint32) {
+	if g.ids == nil {
+		g.ids = make([]uint32, 2*http2Streams)
+	}
 	g.ids[g.next] = id
 	g.next = (g.next + 1) % len(g.ids)
 }
 
 // remove takes a stream out that the client has ended, too: from there on nothing is on its way.
 func (g *goneStreams) remove(id uint32) {
-	if i := slices.Index(g.ids[:], id); i >= 0 {
+	if i := slices.Index(g.ids, id); i >= 0 {
 		g.ids[i] = 0
 	}
 }
 
-func (g *goneStreams) has(id uint32) bool { return slices.Contains(g.ids[:], id) }
+func (g *goneStreams) has(id uint32) bool { return slices.Contains(g.ids, id) }
 
 // Limits of HTTP/2.
 const (
@@ -113,8 +116,7 @@ func newHTTP2Conn(d *doh, conns *connections, c *connection, conn net.Conn) *htt
 		connection: c, doh: d, conns: conns, conn: conn, began: time.Now(),
 		streams: map[uint32]*http2Stream{}, window: 65535, initial: 65535, room: http2ConnWindow, // RFC 9113 section 6.9.2
 	}
-	h.reader = bufio.NewReaderSize(http2Source{h}, streamBuffer)
-	h.framer = http2.NewFramer(h, h.reader)
+	h.framer = http2.NewFramer(h, http2Source{h})
 	h.framer.SetMaxReadFrameSize(http2FrameSize)
 	h.framer.SetReuseFrames()
 	h.headers = hpack.NewDecoder(defaultTableSize, h.request.take)
@@ -141,9 +143,41 @@ func (h *http2Conn) serve() {
 
 // forget clears what was sent and received.
 func (h *http2Conn) forget() {
-	h.visit.end()
 	clear(h.out)
 	clear(h.block)
+	h.out, h.block = nil, nil
+	h.rest()
+}
+
+// rest gives back what only requests need.
+func (h *http2Conn) rest() {
+	if h.in != nil {
+		releaseReadBuffer(h.in)
+		h.in, h.unread = nil, nil
+	}
+	if h.visit != nil {
+		h.visit.end()
+		visits.Put(h.visit)
+		h.visit = nil
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.out) == 0 {
+		h.out = nil
+	}
+	if len(h.block) == 0 {
+		h.block = nil
+	}
+}
+
+func (h *http2Conn) read() (int, error) {
+	if h.in == nil {
+		h.in = takeReadBuffer()
+	}
+	if h.visit == nil {
+		h.visit = visits.Get().(*visit)
+	}
+	return h.conn.Read(h.in)
 }
 
 // goAwayCode is what the client is told at the end; nothing when it is gone.
@@ -165,31 +199,37 @@ func (h *http2Conn) converse() error {
 		return err
 	}
 	for first := true; ; first = false {
-		frame, err := h.framer.ReadFrame()
-		if e, ok := errors.AsType[http2.StreamError](err); ok {
-			err = h.locked(func() error { return h.reset(e.StreamID, e.Code) })
-			if err != nil {
+		if len(h.unread) == 0 { // this is where the stack is least deep
+			if err := h.fill(); err != nil {
 				return err
 			}
-			continue
 		}
-		if err != nil {
-			return err
-		}
-		if _, ok := frame.(*http2.SettingsFrame); first && !ok { // RFC 9113 section 3.4
-			return http2.ConnectionError(http2.ErrCodeProtocol)
-		}
-		if err := h.receive(frame); err != nil {
+		if err := h.takeFrame(first); err != nil {
 			return err
 		}
 	}
+}
+
+// takeFrame reads and treats one frame.
+func (h *http2Conn) takeFrame(first bool) error {
+	frame, err := h.framer.ReadFrame()
+	if e, ok := errors.AsType[http2.StreamError](err); ok {
+		return h.locked(func() error { return h.reset(e.StreamID, e.Code) })
+	}
+	if err != nil {
+		return err
+	}
+	if _, ok := frame.(*http2.SettingsFrame); first && !ok { // RFC 9113 section 3.4
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	}
+	return h.receive(frame)
 }
 
 // greet reads the client's preface and says what is allowed. What the client has remembered of its headers for its next request
 // (RFC 7541 section 2.3.2) is remembered as long as the connection; browsers do not ask it for paths, and so for names.
 func (h *http2Conn) greet() error {
 	preface := make([]byte, len(http2.ClientPreface))
-	if _, err := io.ReadFull(h.reader, preface); err != nil {
+	if _, err := io.ReadFull(http2Source{h}, preface); err != nil {
 		return err
 	}
 	if string(preface) != http2.ClientPreface {
@@ -410,32 +450,42 @@ func (h *http2Conn) flush() error {
 	return err
 }
 
-// An http2Source is what the framer reads from, through a buffer: each read is a wait for the client, before which everything is
-// sent that is known.
+// An http2Source is what the framer reads from.
 type http2Source struct{ *http2Conn }
 
+// Read leaves nothing behind of what it hands on.
 func (s http2Source) Read(b []byte) (int, error) {
-	clear(b) // nothing of the last request stays while the connection waits for the next
-	if err := s.locked(s.flush); err != nil {
-		return 0, err
+	if len(s.unread) == 0 {
+		if err := s.fill(); err != nil {
+			return 0, err
+		}
+	}
+	n := copy(b, s.unread)
+	clear(s.unread[:n])
+	s.unread = s.unread[n:]
+	return n, nil
+}
+
+// fill reads more octets, at least one. It is a wait for the client, before which everything is sent that is known.
+func (h *http2Conn) fill() error {
+	if err := h.locked(h.flush); err != nil {
+		return err
 	}
 	for {
-		limit := s.deadline(time.Now())
-		if !limit.After(time.Now()) {
-			return 0, os.ErrDeadlineExceeded
+		now := time.Now()
+		limit := h.deadline(now)
+		if !limit.After(now) {
+			return os.ErrDeadlineExceeded
 		}
-		_ = s.conn.SetReadDeadline(limit)
-		if s.doh.front.isStopping() { // looked at after the deadline is set, as in stream.fill
-			return 0, errStopping
-		}
-		n, err := s.conn.Read(b)
+		n, err := h.doh.front.wait(h, h.conn, now, limit)
 		switch {
 		case n > 0:
-			return n, nil
-		case s.doh.front.isStopping():
-			return 0, errStopping
+			h.unread = h.in[:n]
+			return nil
+		case h.doh.front.isStopping():
+			return errStopping
 		case !errors.Is(err, os.ErrDeadlineExceeded):
-			return 0, err
+			return err
 		}
 	}
 }
@@ -464,3 +514,5 @@ func (h *http2Conn) deadline(now time.Time) time.Time {
 	}
 	return limit
 }
+
+var _ reader = (*http2Conn)(nil)

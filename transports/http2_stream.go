@@ -298,7 +298,7 @@ func (h *http2Conn) ask(id uint32, s *http2Stream) error {
 	defer clear(q.message)
 	defer h.visit.end()
 	f, l := h.doh.front, link{transport: h.transport}
-	answer, o := f.receive(&h.visit, q.message, h.client(), l)
+	answer, o := f.receive(h.visit, q.message, h.client(), l)
 	switch o {
 	case dropped:
 		return h.refuse(id, s, http.StatusBadRequest)
@@ -312,9 +312,9 @@ func (h *http2Conn) ask(id uint32, s *http2Stream) error {
 		return h.answer(id, s, answer)
 	case missed:
 	}
-	j := f.newJob(&h.visit, q.message, h.client(), l)
+	j := f.newJob(h.visit, q.message, h.client(), l)
 	if j == nil {
-		return h.answer(id, s, f.turnAway(&h.visit, l))
+		return h.answer(id, s, f.turnAway(h.visit, l))
 	}
 	s.waits = true
 	j.stream = id

@@ -397,7 +397,7 @@ func TestHTTP2IdleHoldsNothing(t *testing.T) {
 					t.Error("a request is left")
 				}
 				for name, buffer := range map[string][]byte{
-					"the reader's":            hidden(h.reader, "buf"),
+					"the reader's":            h.in[:cap(h.in)],
 					"the framer's for frames": hidden(h.framer, "readBuf"),
 					"what is sent":            h.out[:cap(h.out)],
 					"a block in parts":        h.block[:cap(h.block)],

@@ -323,7 +323,7 @@ func (h *httpService) run() { _ = h.server.Serve(h.queue) } // its end is no new
 
 func (h *httpService) serve(s *socket, conn net.Conn) {
 	if t, ok := conn.(*tls.Conn); ok {
-		switch t.ConnectionState().NegotiatedProtocol {
+		switch protocol(t) {
 		case alpnHTTP2:
 			newHTTP2Conn(h.doh, s.listener.conns, s.connection, conn).serve()
 			closeTLS(s, conn)
@@ -341,6 +341,12 @@ func (h *httpService) serve(s *socket, conn net.Conn) {
 		_ = s.Close()
 	}
 }
+
+// protocol is what the client has chosen by ALPN. It is no part of its caller, whose stack the large state would lie on for
+// as long as the connection is open.
+//
+//go:noinline
+func protocol(conn *tls.Conn) string { return conn.ConnectionState().NegotiatedProtocol }
 
 // shutdown lets requests in progress have their answers for a moment, and closes all connections.
 func (h *httpService) shutdown(ctx context.Context) {

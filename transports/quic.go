@@ -184,7 +184,7 @@ func (l *quicListener) welcome(conn *quic.Conn) {
 	h := handshakeOf(conn)
 	l.parted(h)
 	t := QUIC
-	if conn.ConnectionState().TLS.NegotiatedProtocol == alpnHTTP3 {
+	if quicProtocol(conn) == alpnHTTP3 {
 		t = HTTP3
 	}
 	defer func() {
@@ -210,8 +210,13 @@ func (l *quicListener) welcome(conn *quic.Conn) {
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(http3.ErrCodeNoError), "")
 		return
 	}
-	(&doq{front: l.front, connection: c, conn: conn}).serve(l.ctx)
+	(&doq{front: l.front, connection: c, conn: conn, shared: l.http != nil}).serve(l.ctx)
 }
+
+// quicProtocol is as protocol.
+//
+//go:noinline
+func quicProtocol(conn *quic.Conn) string { return conn.ConnectionState().TLS.NegotiatedProtocol }
 
 // stopReading lets no new connection in; on DoQ connections, no new stream either.
 func (l *quicListener) stopReading() {
@@ -269,7 +274,7 @@ type doq struct {
 	*connection
 	front   *front
 	conn    *quic.Conn
-	visit   visit
+	shared  bool           // with HTTP/3: the transport lets clients open streams in one direction
 	answers sync.WaitGroup // of streams that are open
 	watch   sync.WaitGroup // refuseUnidirectional
 
@@ -282,7 +287,9 @@ type doq struct {
 func (d *doq) serve(ctx context.Context) {
 	ctx, d.leave = context.WithCancel(ctx)
 	defer d.leave()
-	d.watch.Go(d.refuseUnidirectional)
+	if d.shared {
+		d.watch.Go(d.refuseUnidirectional)
+	}
 	for {
 		stream, err := d.conn.AcceptStream(ctx)
 		if err != nil {
@@ -306,7 +313,7 @@ func (d *doq) serve(ctx context.Context) {
 }
 
 // refuseUnidirectional ends the connection of a client that opens a stream in one direction (RFC 9250 section 4.3.3):
-// where HTTP/3 is served by the same socket, the transport lets it.
+// where only DoQ is served, the transport does.
 func (d *doq) refuseUnidirectional() {
 	if _, err := d.conn.AcceptUniStream(d.conn.Context()); err == nil {
 		_ = d.conn.CloseWithError(doqProtocolError, "")
@@ -324,7 +331,7 @@ func (d *doq) take(stream *quic.Stream) {
 		return
 	}
 	defer releaseBuffer(frames)
-	d.answer(&d.visit, stream, msg, err)
+	d.answer(stream, msg, err)
 }
 
 // await answers the query of a stream that is still to come, or its rest.
@@ -333,10 +340,8 @@ func (d *doq) await(stream *quic.Stream, frames *[]byte) {
 	defer wipeStack()
 	defer d.rescue(stream)
 	defer releaseBuffer(frames)
-	v := visits.Get().(*visit)
-	defer visits.Put(v)
 	msg, err := d.readQuery(stream, frames, quicReadWithin)
-	d.answer(v, stream, msg, err)
+	d.answer(stream, msg, err)
 }
 
 // rescue ends a stream after a panic.
@@ -356,12 +361,14 @@ func (d *doq) over() {
 }
 
 // answer answers a query at once, or leaves it to a job; err is why there is none.
-func (d *doq) answer(v *visit, stream *quic.Stream, msg []byte, err error) {
+func (d *doq) answer(stream *quic.Stream, msg []byte, err error) {
 	if err != nil {
 		d.refuse(stream, err)
 		d.over()
 		return
 	}
+	v := visits.Get().(*visit)
+	defer visits.Put(v)
 	defer v.end()
 	d.touch()
 	l := link{transport: QUIC}

@@ -19,7 +19,7 @@ const (
 )
 
 const (
-	streamBuffer = 4 << 10  // grows for a longer message
+	streamBuffer = 4 << 10  // what is read at a time; grows for a longer message
 	flushAbove   = 16 << 10 // answers that wait to be written together
 	frameLength  = 2        // RFC 1035 section 4.2.2
 )
@@ -36,9 +36,9 @@ type stream struct {
 	turns chan struct{} // one in it for each query in progress
 	began time.Time
 
-	visit     visit
+	visit     *visit // nil: the reader rests
 	tally     tally
-	in        []byte // in[start:end] is read but not yet treated
+	in        []byte // in[start:end] is read but not yet treated; nil: the reader rests
 	start     int
 	end       int
 	out       []byte
@@ -51,7 +51,7 @@ type stream struct {
 func newStream(f *front, conns *connections, c *connection, conn net.Conn) *stream {
 	return &stream{
 		connection: c, front: f, conns: conns, conn: conn,
-		turns: make(chan struct{}, f.limits.Pipelined), began: time.Now(), in: make([]byte, streamBuffer),
+		turns: make(chan struct{}, f.limits.Pipelined), began: time.Now(),
 	}
 }
 
@@ -70,9 +70,32 @@ func (s *stream) serve() {
 // forget clears what was sent and received.
 func (s *stream) forget() {
 	s.tally.tell(&s.front.counters[s.transport])
-	s.visit.end()
-	clear(s.in)
 	clear(s.out)
+	s.start, s.end = 0, 0
+	s.rest()
+}
+
+// rest gives back what only messages need. Answers have been sent before the reader waits.
+func (s *stream) rest() {
+	if s.end == 0 && s.in != nil {
+		releaseReadBuffer(s.in)
+		s.in = nil
+	}
+	if s.visit != nil {
+		s.visit.end()
+		visits.Put(s.visit)
+	}
+	s.visit, s.out = nil, nil
+}
+
+func (s *stream) read() (int, error) {
+	if s.in == nil {
+		s.in = takeReadBuffer()
+	}
+	if s.visit == nil {
+		s.visit = visits.Get().(*visit)
+	}
+	return s.conn.Read(s.in[s.end:])
 }
 
 // Reasons why a stream ends; they are handled in this file and nowhere shown.
@@ -125,11 +148,8 @@ func (s *stream) fill() error {
 		s.beginning = time.Now()
 	}
 	for {
-		_ = s.conn.SetReadDeadline(s.deadline(time.Now()))
-		if s.front.isStopping() { // looked at after the deadline is set: stopReading sets its own after closing
-			return errStopping
-		}
-		n, err := s.conn.Read(s.in[s.end:])
+		now := time.Now()
+		n, err := s.front.wait(s, s.conn, now, s.deadline(now))
 		s.end += n
 		switch {
 		case n > 0:
@@ -149,12 +169,15 @@ func (s *stream) makeRoom() {
 	if len(rest) >= frameLength {
 		size = max(size, frameLength+int(binary.BigEndian.Uint16(rest)))
 	}
-	if size > len(s.in) || len(s.in) > maxKept {
+	switch {
+	case s.in == nil:
+		return
+	case size > len(s.in) || len(s.in) > maxKept:
 		in := make([]byte, size)
 		copy(in, rest)
-		clear(s.in)
+		releaseReadBuffer(s.in)
 		s.in = in
-	} else {
+	default:
 		copy(s.in, rest)
 		clear(s.in[len(rest):s.end])
 	}
@@ -195,14 +218,14 @@ func (s *stream) mayWaitOn() bool {
 func (s *stream) receive(msg []byte) error {
 	defer s.visit.end()
 	l := link{transport: s.transport, idle: s.conns.idle(s.transport), tally: &s.tally}
-	answer, o := s.front.receive(&s.visit, msg, s.client(), l)
+	answer, o := s.front.receive(s.visit, msg, s.client(), l)
 	if o == missed {
 		l.tally = nil // a job ends elsewhere
 		started, err := s.startJob(msg, l)
 		if started || err != nil {
 			return err
 		}
-		answer, o = s.front.turnAway(&s.visit, l), answered
+		answer, o = s.front.turnAway(s.visit, l), answered
 	}
 	if o == dropped {
 		return errNoQuery
@@ -232,7 +255,7 @@ func (s *stream) startJob(msg []byte, l link) (started bool, err error) {
 			return false, s.ctx.Err()
 		}
 	}
-	j := s.front.newJob(&s.visit, msg, s.client(), l)
+	j := s.front.newJob(s.visit, msg, s.client(), l)
 	if j == nil {
 		<-s.turns
 		return false, nil
@@ -285,4 +308,7 @@ func (s *stream) write(frames []byte) error {
 	return err
 }
 
-var _ sender = (*stream)(nil)
+var (
+	_ sender = (*stream)(nil)
+	_ reader = (*stream)(nil)
+)
