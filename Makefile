@@ -6,11 +6,12 @@ GOFUMPT       := v0.12.0
 BENCHSTAT     := v0.0.0-20260908200009-22c9c6c9d4da
 PEBBLE        := v2.8.0
 
-TOOLS    ?= $(CURDIR)/.tools
-FUZZTIME ?= 10s
-BENCH    ?= .
-COUNT    ?= 6
-PKG      ?= ./...
+TOOLS     ?= $(CURDIR)/.tools
+FUZZTIME  ?= 10s
+BENCH     ?= .
+BENCHTIME ?= 100ms
+COUNT     ?= 6
+PKG       ?= ./...
 
 lint_bin  := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT)/golangci-lint
 fumpt_bin := $(TOOLS)/gofumpt-$(GOFUMPT)/gofumpt
@@ -43,8 +44,8 @@ fuzz: ## run every fuzz target for FUZZTIME (10s); PKG=./internal/wire narrows i
 abuse: ## abuse the clients' side over loopback, and print what that leaves behind; Linux, 3 minutes
 	go test -tags abuse -run '^TestAbuse' -count=1 -parallel 4 -v -timeout 8m ./transports
 
-bench: $(stat_bin) ## run the benchmarks; REF=main compares with that commit, BENCH and PKG narrow it
-	@BENCHSTAT=$(stat_bin) .ci/bench "$(BENCH)" "$(COUNT)" "$(PKG)" "$(REF)"
+bench: $(stat_bin) ## run the benchmarks; REF=main compares with that commit, BENCH and PKG narrow it, COUNT and BENCHTIME last longer
+	@BENCHSTAT=$(stat_bin) .ci/bench "$(BENCH)" "$(BENCHTIME)" "$(COUNT)" "$(PKG)" "$(REF)"
 
 lint: $(lint_bin) $(fumpt_bin) ## run golangci-lint and gofumpt
 	$(lint_bin) run ./...

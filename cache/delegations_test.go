@@ -177,6 +177,17 @@ func TestFlushForgetsWhatWasMade(t *testing.T) {
 	}
 }
 
+func BenchmarkDelegationsPut(b *testing.B) {
+	c, d := New(Options{}), delegation("example", "192.0.2.1", "2001:db8::1")
+	root, _ := c.Delegations.Put(Delegation{}, Delegation{}, 86400, epoch, c.Generation())
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, ok := c.Delegations.Put(d, root, 86400, epoch, c.Generation()); !ok {
+			b.Fatal("refused")
+		}
+	}
+}
+
 func BenchmarkDeepest(b *testing.B) {
 	large := delegation("example")
 	large.Servers = nil

@@ -304,6 +304,16 @@ func BenchmarkRRsetsGet(b *testing.B) {
 	}
 }
 
+func BenchmarkRRsetsPut(b *testing.B) {
+	c, e := New(Options{}), positive(www, 300, 1)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !c.RRsets.Put(www, e, epoch, c.Generation()) {
+			b.Fatal("refused")
+		}
+	}
+}
+
 func BenchmarkNoNameAbove(b *testing.B) {
 	c := New(Options{})
 	name := wire.MustName("a.b.c.www.example")

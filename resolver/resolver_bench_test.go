@@ -10,6 +10,7 @@ import (
 	"tacit/cache"
 	"tacit/internal/testnet"
 	"tacit/internal/wire"
+	"tacit/internal/work"
 	"tacit/upstream"
 )
 
@@ -92,6 +93,97 @@ func BenchmarkResolve(b *testing.B) {
 			mustResolve(b, r, question("www.shop.example.", "A"))
 		}
 	})
+}
+
+// The first name of a zone whose servers nobody has asked yet, below a TLD that is known: two questions, and the keys of a
+// signed zone. Time and allocations are those of the servers, too.
+func BenchmarkResolveZone(b *testing.B) {
+	for _, signed := range []bool{false, true} {
+		b.Run(map[bool]string{false: "unsigned", true: "signed"}[signed], func(b *testing.B) {
+			w, r := bench(b, false)
+			names := manyZones(w, signed)
+			trustOf(b, w, r)
+			walk := func(i int) {
+				q := question(names[i], "A")
+				q.DO = true
+				if a := r.Resolve(b.Context(), q); a.Rcode() != wire.NoError || signed != (a.Packet[3]&0x20 != 0) {
+					b.Fatalf("%v %v", a.Rcode(), a.Errors)
+				}
+			}
+			for i := range names { // the servers sign what they are asked for
+				walk(i)
+			}
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i = (i + 1) % len(names) {
+				if i == 0 {
+					b.StopTimer()
+					r.cache.FlushAll()
+					r.validator.Forget(func(wire.Name) bool { return true })
+					mustResolve(b, r, question("www.known.example.", "A"))
+					b.StartTimer()
+				}
+				walk(i)
+			}
+		})
+	}
+}
+
+// manyZones makes zones below one TLD, and returns a name in each.
+func manyZones(w *testnet.World, signed bool) (names []string) {
+	zones := make([]string, 0, 500)
+	for i := range cap(zones) {
+		zone := fmt.Sprintf("z%d.example.", i)
+		w.Zone(zone, wwwRecord)
+		zones, names = append(zones, zone), append(names, "www."+zone)
+	}
+	w.Zone("known.example.", wwwRecord)
+	w.Sign(testnet.Signing{}, ".", "example.")
+	if signed {
+		w.Sign(testnet.Signing{}, zones...)
+	}
+	return names
+}
+
+// What is kept of a reply, and what it is.
+func BenchmarkClassify(b *testing.B) {
+	zone, name := wire.MustName("shop.example."), wire.MustName("www.shop.example.")
+	for _, c := range []struct {
+		text string
+		want outcome
+	}{
+		{"AA|www.shop.example. A 203.0.113.1", answer},
+		{"||www.shop.example. NS ns.www.shop.example.|ns.www.shop.example. A 192.0.2.1", referral},
+	} {
+		b.Run(c.want.String(), func(b *testing.B) {
+			m := message(b, c.text)
+			b.ReportAllocs()
+			for b.Loop() {
+				r, _ := scrub(m, wire.Question{Name: name, Type: wire.TypeA}, zone)
+				if j := classify(&r, name, wire.TypeA, zone); j.outcome != c.want {
+					b.Fatal(j.outcome)
+				}
+			}
+		})
+	}
+}
+
+// One RRset of a zone whose keys are known: one signature of P-256 is checked.
+func BenchmarkValidate(b *testing.B) {
+	w, r := bench(b, false)
+	w.Zone("shop.example.", wwwRecord)
+	w.Sign(testnet.Signing{}, ".", "example.", "shop.example.")
+	trustOf(b, w, r)
+	q := question("www.shop.example.", "A")
+	mustResolve(b, r, q)
+	e, _ := r.cache.RRsets.Get(cache.Key{Name: q.Name, Type: q.Type}, cache.Answer, r.now())
+	s := r.newResolution(q, nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		v, err := r.validator.RRset(b.Context(), r.now(), work.New(work.DefaultLimits), &e.Set, nil, s)
+		if err != nil || v.Status != wire.Secure {
+			b.Fatal(v.Status, err)
+		}
+	}
 }
 
 func BenchmarkPack(b *testing.B) {

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -104,6 +105,28 @@ func BenchmarkUDPHit(b *testing.B) {
 	}
 }
 
+// What makes a finished answer one for this client.
+func BenchmarkFinish(b *testing.B) {
+	for _, c := range []struct {
+		name  string
+		over  Transport
+		query []byte
+	}{
+		{"without EDNS", UDP, ask(1, "www.example.")},
+		{"EDNS", UDP, ask(1, "www.example.", edns(1232))},
+		{"padded", TLS, ask(1, "www.example.", edns(1232))},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			f, q := newFront(Options{}), parsed(b, c.query)
+			known, msg := address(q.Question()), make([]byte, 0, udpSize)
+			b.ReportAllocs()
+			for b.Loop() {
+				msg = f.finish(append(msg[:0], known...), q, nil, link{transport: c.over})
+			}
+		})
+	}
+}
+
 func BenchmarkUDPMiss(b *testing.B) {
 	u, batch, received := hits()
 	u.front.responder = script{}
@@ -142,34 +165,48 @@ func BenchmarkUDPLoopback(b *testing.B) {
 
 // A hundred queries in one segment over a loopback connection.
 func BenchmarkTCPHits(b *testing.B) {
-	u, _, received := hits()
-	s, err := Listen(b.Context(), Options{TCP: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}})
-	if err != nil {
-		b.Fatal(err)
-	}
-	go s.Serve(u.front.responder, everybody{})
-	defer func() { _ = s.Shutdown(b.Context()) }()
-	conn, err := net.Dial("tcp", s.Addrs(TCP)[0].String())
+	d, query := knowing(b)
+	conn, err := net.Dial("tcp", d.at(TCP))
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = conn.Close() }()
-	var queries []byte
-	for range 100 {
-		queries = append(queries, framed(received[0].octets)...)
+	pipeline(b, conn, query, 100)
+}
+
+// Queries in one record of TLS, and their answers in another. Time and allocations are those of the client, too: crypto/tls
+// makes one for each record that it reads, on both sides.
+func BenchmarkTLSHits(b *testing.B) {
+	for _, n := range []int{1, 100} {
+		b.Run(fmt.Sprint(n, " in a record"), func(b *testing.B) {
+			d, query := knowing(b)
+			conn := d.dialTLS(b, TLS, d.tls())
+			_ = conn.SetDeadline(time.Time{})
+			pipeline(b, conn, query, n)
+		})
 	}
-	if _, err := conn.Write(framed(received[0].octets)); err != nil {
+}
+
+// knowing is a server that knows the answer to query.
+func knowing(b *testing.B) (d *door, query []byte) {
+	b.Helper()
+	query = ask(1, "www.example.", edns(1232))
+	return openDoor(b, Options{}, &hit{packet: address(parsed(b, query).Question())}), query
+}
+
+// pipeline sends n queries at once, and reads as many answers.
+func pipeline(b *testing.B, conn net.Conn, query []byte, n int) {
+	b.Helper()
+	query = framed(query)
+	first := make([]byte, frameLength+udpSize)
+	if _, err := conn.Write(query); err != nil {
 		b.Fatal(err)
 	}
-	length := make([]byte, 2)
-	if _, err := io.ReadFull(conn, length); err != nil {
-		b.Fatal(err)
+	length, err := io.ReadAtLeast(conn, first, len(query))
+	if err != nil || length != frameLength+int(binary.BigEndian.Uint16(first)) {
+		b.Fatal(length, err)
 	}
-	one := int(binary.BigEndian.Uint16(length))
-	answers := make([]byte, 100*(2+one))
-	if _, err := io.ReadFull(conn, answers[:one]); err != nil {
-		b.Fatal(err)
-	}
+	queries, answers := bytes.Repeat(query, n), make([]byte, n*length)
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := conn.Write(queries); err != nil {

@@ -79,7 +79,7 @@ func (d *door) tls(protocols ...string) *tls.Config {
 }
 
 // dialTLS opens a connection to a listener of TCP.
-func (d *door) dialTLS(t *testing.T, to Transport, c *tls.Config) *tls.Conn {
+func (d *door) dialTLS(t testing.TB, to Transport, c *tls.Config) *tls.Conn {
 	t.Helper()
 	conn, err := tls.Dial("tcp", d.at(to), c)
 	if err != nil {
