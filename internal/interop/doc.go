@@ -4,7 +4,8 @@
 // and Unbound the same 2,000 questions, one resolver after the other, and compare RCODE and answer RRsets with each
 // other and with what the zone data say. Meanwhile a packet socket notes what the name servers are told, and every label
 // that a root or TLD server hears without needing it (RFC 9156) is a failure. A control run of an Unbound that does not
-// minimise and that lies about one name shows that both measurements can fail.
+// minimise and that lies about one name shows that both measurements can fail. tacit is asked everything three times, so that
+// answers that had to be found, that RRsets made up and that were finished are compared, and all of it again without the last.
 //
 // A second world is signed, by dnssec-signzone and kzonesign, with every algorithm and every kind of denial, below a root
 // whose key both resolvers are given: 5,000 questions, in whose answers RCODE, records and AD have to be what the zone
