@@ -9,6 +9,7 @@ import (
 
 const (
 	pollEvery = 3 * time.Second
+	ageEvery  = time.Minute // where only time changes a certificate
 	tellEvery = 24 * time.Hour
 )
 
@@ -18,7 +19,7 @@ func (s *Store) Follow(ctx context.Context) {
 	if s.authority != nil {
 		s.authority.open(ctx)
 	}
-	tick := time.NewTicker(pollEvery)
+	tick := time.NewTicker(s.pause())
 	defer tick.Stop()
 	for ctx.Err() == nil {
 		s.look(ctx, s.options.Now())
@@ -27,6 +28,14 @@ func (s *Store) Follow(ctx context.Context) {
 		case <-tick.C:
 		}
 	}
+}
+
+// pause is how long Follow waits between two turns.
+func (s *Store) pause() time.Duration {
+	if len(s.pairs) == 0 && s.authority == nil {
+		return ageEvery
+	}
+	return pollEvery
 }
 
 // look is one turn of Follow.

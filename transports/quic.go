@@ -26,8 +26,9 @@ type quicListener struct {
 	http      *http3.Server // nil: DoQ only
 	doq       bool
 
-	half   atomic.Int64 // handshakes in progress
-	proven proven       // of them those from addresses that are known to be true
+	half   atomic.Int64  // handshakes in progress
+	came   chan struct{} // a connection has, since reap last looked
+	proven proven        // of them those from addresses that are known to be true
 	ctx    context.Context
 	cancel context.CancelFunc
 }
@@ -52,7 +53,7 @@ const (
 
 // quicListener serves DoQ and HTTP/3, or one of the two, on an open socket.
 func (s *Server) quicListener(socket net.PacketConn, o *Options, transports ...Transport) (*quicListener, error) {
-	l := &quicListener{front: s.front, conns: s.conns, loops: &s.loops, socket: socket}
+	l := &quicListener{front: s.front, conns: s.conns, loops: &s.loops, socket: socket, came: make(chan struct{}, 1)}
 	l.ctx, l.cancel = context.WithCancel(context.Background())
 	var protocols []string
 	config := &quic.Config{
@@ -203,6 +204,10 @@ func (l *quicListener) welcome(conn *quic.Conn) {
 	c.halt = func() {}
 	l.conns.add(c)
 	defer l.conns.remove(c)
+	select {
+	case l.came <- struct{}{}:
+	default:
+	}
 	defer c.stop()
 	defer context.AfterFunc(conn.Context(), c.stop)()
 	if t == HTTP3 {
@@ -225,10 +230,23 @@ func (l *quicListener) stopReading() {
 }
 
 // reap ends connections that ask nothing any more, until no more are let in: a client that pings keeps the library from it.
+// While there are none, it does not look.
 func (l *quicListener) reap() {
+	for {
+		select {
+		case <-l.came:
+			l.reapAll()
+		case <-l.ctx.Done():
+			return
+		}
+	}
+}
+
+// reapAll looks once in a while, until no connection is left.
+func (l *quicListener) reapAll() {
 	tick := time.NewTicker(reapEvery)
 	defer tick.Stop()
-	for {
+	for l.front.counters[QUIC].Connections.Load()+l.front.counters[HTTP3].Connections.Load() > 0 {
 		select {
 		case <-tick.C:
 			l.conns.reap(QUIC)
