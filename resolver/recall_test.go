@@ -31,13 +31,17 @@ func TestRecallEqualsResolve(t *testing.T) {
 			defer plain.close(t)
 			names := rapid.SliceOfN(rapid.Custom(drawName), 1, 2).Draw(t, "names") // few, so that flags and types are what tells questions apart
 			types := rapid.SliceOfN(rapid.SampledFrom(someTypes), 1, 2).Draw(t, "types")
-			for range rapid.IntRange(20, 60).Draw(t, "asked") {
-				time.Sleep(time.Duration(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 500, 7000, 29000}).Draw(t, "wait")) * time.Millisecond)
-				if fast.compare(t, plain, drawQuestion(t, names, types)) {
-					recalled++
+			for range rapid.IntRange(10, 30).Draw(t, "questions") {
+				q := drawQuestion(t, names, types)
+				for range rapid.IntRange(1, everyWay+1).Draw(t, "times") {
+					time.Sleep(time.Duration(rapid.SampledFrom([]int{0, 0, 0, 0, 1, 500, 7000, 29000}).Draw(t, "wait")) * time.Millisecond)
+					if fast.compare(t, plain, q) {
+						recalled++
+					}
 				}
 			}
 		})
+		t.Logf("%d answers were recalled", recalled)
 		if recalled < enough(200) {
 			t.Errorf("only %d answers were recalled: nothing is shown", recalled)
 		}

@@ -97,7 +97,8 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 	now := s.now()
 	if f, state := s.known(name, kind, now); state == cache.Fresh && (!s.refresh || !f.nearEnd(now)) {
 		s.traceKnown(name, kind, &f)
-		return f, s.judged(ctx, name, kind, &f)
+		err := s.judged(ctx, name, kind, &f) // which changes f
+		return f, err
 	}
 	if s.checking && !s.refresh {
 		if f, ok := s.synthesise(name, kind, now); ok {

@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -33,7 +34,7 @@ func (r *result) append(f *found) {
 	}
 	r.proof = append(r.proof, f.proof...)
 	r.soa = f.soa
-	if f.status >= wire.Insecure && f.reason.Text != "" {
+	if f.status >= wire.Insecure && f.reason.Text != "" && !slices.Contains(r.errs, f.reason) { // one for all names of a zone
 		r.errs = append(r.errs, f.reason)
 	}
 	switch f.outcome {

@@ -245,12 +245,17 @@ func (g *tree) check(s *script, p probe, seed uint64) {
 		time.Sleep(time.Duration(g.IntN(4000)) * time.Second)
 	}
 	want := p.zone.expect(p.labels, p.kind)
+	var reasons []string // of each time
 	for range everyWay {
 		m := s.unpack(s.ask(q))
 		got := expectation{m.Rcode, m.AuthenticatedData}
+		reasons = append(reasons, ede(m))
 		if got != want {
 			s.Fatalf("seed %d: %s %s: %v %s, want %v\n%s\nseen\n%s", seed, p.name(), p.kind, got, ede(m), want, g, strings.Join(s.Seen().Script(), "\n"))
 		}
+	}
+	if reasons[0] != reasons[1] || reasons[1] != reasons[2] {
+		s.Errorf("seed %d: %s %s: extended errors %q\n%s", seed, p.name(), p.kind, reasons, g)
 	}
 }
 

@@ -23,8 +23,16 @@ const bogusTTL = 60 * time.Second
 // judged makes sure that f, found of a name, can be believed by whoever wants answers checked. The addresses of name
 // servers are used without: a lie there costs the answer, which is judged itself.
 func (s *resolution) judged(ctx context.Context, name wire.Name, kind wire.Type, f *found) error {
-	if !s.checking || s.depth > 0 || f.status > wire.Bogus {
+	if !s.checking || s.depth > 0 {
 		return nil
+	}
+	switch f.status {
+	case wire.Secure:
+		return nil
+	case wire.Insecure: // from memory, where the reasons are not
+		f.reason = s.validator.Why(name, s.now(), f.proof)
+		return nil
+	default:
 	}
 	if len(f.sets) == 0 && f.target.IsRoot() {
 		f.target = name // the cache does not say of which name a denial is, but it is true of this one, too
@@ -143,9 +151,9 @@ func (t *timed) judge(v *dnssec.Verdict) {
 	}
 }
 
-// take lowers the status to that of a part, and keeps the reason for it.
+// take lowers the status to that of a part, and keeps the first reason that there is for it.
 func (f *found) take(v *dnssec.Verdict) {
-	if v.Status < f.status {
+	if v.Status < f.status || v.Status == f.status && f.reason.Text == "" {
 		f.status, f.reason = v.Status, v.Reason
 	}
 }
