@@ -2,19 +2,20 @@ package cache
 
 import (
 	"encoding/binary"
+	"math"
 	"slices"
 	"time"
+	"unsafe"
 
 	"tacit/internal/wire"
 )
 
 // Packets remembers finished answers for the fast path. What differs from client to client is not in them.
 //
-// A record is what a packet has; flags and view and the question section, which are the key; the rest of the message; and the
-// offsets of its TTLs, two octets each.
+// A record is what a packet has; flags and view and the question section, which are the key; the rest of the message; its
+// extended errors; and the offsets of its TTLs, two octets each.
 type Packets struct {
 	entries    *store // nil: turned off
-	reasons    reasons
 	prefetch   bool
 	generation *generation
 }
@@ -51,7 +52,7 @@ func packetOf(r *reader) *packet { return (*packet)(&r.head.octets) }
 
 func (p *packet) length() int        { return int(binary.LittleEndian.Uint16(p[1:])) } // of the message
 func (p *packet) ttls() int          { return int(binary.LittleEndian.Uint16(p[3:])) } // how many
-func (p *packet) reasons() byte      { return p[5] }                                   // where they are
+func (p *packet) errors() int        { return int(p[5]) }                              // how many
 func (p *packet) stored() instant    { return instant(binary.LittleEndian.Uint64(p[6:])) }
 func (p *packet) expires() instant   { return instant(binary.LittleEndian.Uint64(p[14:])) }
 func (p *packet) generation() uint64 { return binary.LittleEndian.Uint64(p[22:]) }
@@ -77,8 +78,8 @@ func newPackets(size int64, o Options, g *generation) *Packets {
 }
 
 // Get returns the answer to q, its packet copied into dst[:0] and counted down. It says no when there is none, and once near
-// the end of its life: the whole path can refresh it then. It neither blocks nor, when dst has room, allocates. Answer.Errors
-// is shared.
+// the end of its life: the whole path can refresh it then. It neither blocks nor, when dst has room and the answer no extended
+// error, allocates.
 func (p *Packets) Get(dst []byte, q *wire.Query, now time.Time) (wire.Answer, bool) {
 	if p.entries == nil || q.Class != wire.ClassIN {
 		return wire.Answer{}, false
@@ -92,9 +93,7 @@ func (p *Packets) Get(dst []byte, q *wire.Query, now time.Time) (wire.Answer, bo
 	if shard.get(hash, key, &r) {
 		if e := packetOf(&r); (q.RD || e.is(markFixed)) && p.good(e, moment) {
 			shard.tally(true)
-			a := e.answer(dst, key[beforeQuestion:], &r, moment)
-			a.Errors = p.reasons.list(e.reasons())
-			return a, true
+			return e.answer(dst, key[beforeQuestion:], &r, moment), true
 		}
 	}
 	shard.tally(false)
@@ -137,7 +136,7 @@ func (p *packet) answer(dst, question []byte, r *reader, now instant) wire.Answe
 	end := copy(msg, p.header())
 	end += copy(msg[end:], question)
 	r.read(msg[end:])
-	a := wire.Answer{Packet: msg, Expires: p.expires().time(), Fixed: p.is(markFixed)}
+	a := wire.Answer{Packet: msg, Expires: p.expires().time(), Errors: readErrors(r, p.errors()), Fixed: p.is(markFixed)}
 	if elapsed := p.stored().elapsed(now); elapsed > 0 && !a.Fixed {
 		p.countDown(msg, r, elapsed)
 	}
@@ -191,11 +190,7 @@ func (p *Packets) Put(q wire.Question, a wire.Answer, now time.Time, generation 
 	var keyBuf [maxPacketKey]byte
 	var buf [1024]byte
 	key := appendPacketKey(keyBuf[:0], q.Name.Append(name[:0]), q.Type, q.DO, q.CD, q.View)
-	reasons, ok := p.reasons.place(a.Errors)
-	if !ok {
-		return false
-	}
-	record, ok := appendPacket(buf[:0], key, &a, reasons, instantOf(now), generation)
+	record, ok := appendPacket(buf[:0], key, &a, instantOf(now), generation)
 	if !ok {
 		return false
 	}
@@ -206,11 +201,11 @@ func (p *Packets) Put(q wire.Question, a wire.Answer, now time.Time, generation 
 }
 
 // appendPacket appends the record of an answer, unless it is not to be remembered or is none to the question in key.
-func appendPacket(dst, key []byte, a *wire.Answer, reasons byte, now instant, generation uint64) (record []byte, ok bool) {
+func appendPacket(dst, key []byte, a *wire.Answer, now instant, generation uint64) (record []byte, ok bool) {
 	question := key[beforeQuestion:]
 	end := wire.HeaderLength + len(question)
 	expires := instantOf(a.Expires)
-	if len(a.Packet) < end || a.Rcode() == wire.ServFail || expires <= now {
+	if len(a.Packet) < end || a.Rcode() == wire.ServFail || expires <= now || len(a.Errors) > math.MaxUint8 {
 		return nil, false
 	}
 	var buf [64]uint16
@@ -224,13 +219,14 @@ func appendPacket(dst, key []byte, a *wire.Answer, reasons byte, now instant, ge
 	}
 	binary.LittleEndian.PutUint16(p[1:], uint16(len(a.Packet)))
 	binary.LittleEndian.PutUint16(p[3:], uint16(len(offsets)))
-	p[5] = reasons
+	p[5] = byte(len(a.Errors))
 	binary.LittleEndian.PutUint64(p[6:], uint64(now))
 	binary.LittleEndian.PutUint64(p[14:], uint64(expires))
 	binary.LittleEndian.PutUint64(p[22:], generation)
 	p[30] = lateOf(a, now)
 	copy(p.header(), a.Packet)
 	record = append(append(append(dst, p[:packetLength]...), key...), a.Packet[end:]...)
+	record = appendErrors(record, a.Errors)
 	for _, off := range offsets {
 		record = binary.BigEndian.AppendUint16(record, off)
 	}
@@ -240,6 +236,31 @@ func appendPacket(dst, key []byte, a *wire.Answer, reasons byte, now instant, ge
 // denies reports whether a message holds an error or no answer at all.
 func denies(msg []byte) bool {
 	return wire.Rcode(msg[3]&0xf) != wire.NoError || binary.BigEndian.Uint16(msg[wire.AnswerSection:]) == 0
+}
+
+func appendErrors(dst []byte, errors []wire.ExtendedError) []byte {
+	for _, e := range errors {
+		dst = binary.BigEndian.AppendUint16(dst, uint16(e.Code))
+		dst = binary.BigEndian.AppendUint16(dst, uint16(len(e.Text)))
+		dst = append(dst, e.Text...)
+	}
+	return dst
+}
+
+// readErrors reads what appendErrors wrote.
+func readErrors(r *reader, count int) []wire.ExtendedError {
+	if count == 0 {
+		return nil
+	}
+	errors := make([]wire.ExtendedError, count)
+	for i := range errors {
+		var b [4]byte
+		r.read(b[:])
+		text := make([]byte, binary.BigEndian.Uint16(b[2:]))
+		r.read(text)
+		errors[i] = wire.ExtendedError{Code: wire.EDE(binary.BigEndian.Uint16(b[:])), Text: unsafe.String(unsafe.SliceData(text), len(text))}
+	}
+	return errors
 }
 
 func (p *Packets) flush() {

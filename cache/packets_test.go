@@ -166,7 +166,7 @@ func TestPacketsCompareTheName(t *testing.T) {
 	cache, q := New(Options{}), question("a.example", wire.TypeA)
 	a := answer(t, question("b.example", wire.TypeA), wire.NoError, 60)
 	other := appendPacketKey(nil, wire.MustName("b.example").Append(nil), wire.TypeA, false, false, 0)
-	record, ok := appendPacket(nil, other, &a, 0, instantOf(epoch), cache.Generation())
+	record, ok := appendPacket(nil, other, &a, instantOf(epoch), cache.Generation())
 	if !ok {
 		t.Fatal("refused")
 	}
@@ -265,9 +265,7 @@ func TestPacketsSayNoOnceToBeRefreshed(t *testing.T) {
 
 func TestPacketsGetDoesNotAllocate(t *testing.T) {
 	cache, q := New(Options{}), question("www.example", wire.TypeA)
-	a := answer(t, q, wire.NoError, 60, 60, 60)
-	a.Errors = []wire.ExtendedError{{Code: wire.EDESynthesized, Text: "why"}}
-	cache.Packets.Put(q, a, epoch, cache.Generation())
+	cache.Packets.Put(q, answer(t, q, wire.NoError, 60, 60, 60), epoch, cache.Generation())
 	dst := make([]byte, 0, 512)
 	other := q
 	other.Type = wire.TypeAAAA
