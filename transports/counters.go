@@ -8,16 +8,22 @@ import (
 
 // Counters count what happened on one transport since the start. They hold numbers only: no name, no address.
 type Counters struct {
-	Queries     atomic.Uint64 // messages received
-	Recalled    atomic.Uint64 // of them answered from memory at once
-	Truncated   atomic.Uint64 // answers sent with TC and without records
-	Panics      atomic.Uint64
-	Connections atomic.Int64  // open now
-	Shed        atomic.Uint64 // connections closed to make room for new ones
+	Connections atomic.Int64        // open now
+	Shed        atomic.Uint64       // connections closed to make room for new ones
+	_           [2 * cacheLine]byte // those are read for each message, the others written
+
+	Queries   atomic.Uint64 // messages received
+	Recalled  atomic.Uint64 // of them answered from memory at once
+	Truncated atomic.Uint64 // answers sent with TC and without records
+	Panics    atomic.Uint64
 
 	answers [maxCountedRcode + 1]atomic.Uint64
 	drops   [causeCount]atomic.Uint64
+	_       [2 * cacheLine]byte // the next transport's
 }
+
+// cacheLine is what processors fetch at a time; they fetch the one beside it, too.
+const cacheLine = 64
 
 const maxCountedRcode = wire.BadCookie
 

@@ -127,7 +127,7 @@ func (e *envelopes) init() {
 // An inbox is where datagrams are received.
 type inbox struct {
 	envelopes
-	messages [batchSize][maxUDPQuery + cacheLine]byte
+	messages [batchSize][maxUDPQuery + cacheLine]byte // if all began at multiples of a page, they would share a few lines of the cache
 	controls [batchSize][maxControl]byte
 	received [batchSize]datagram
 
@@ -136,10 +136,6 @@ type inbox struct {
 	count int
 	errno unix.Errno
 }
-
-// cacheLine keeps messages from beginning at multiples of a page: all of them would share a few lines of the processor's
-// cache.
-const cacheLine = 64
 
 func (in *inbox) init(call mmsgCall, controlled bool) {
 	in.envelopes.init()
