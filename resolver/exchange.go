@@ -9,9 +9,9 @@ import (
 	"tacit/upstream"
 )
 
-// Exchanges are the questions on their way to servers: one for each zone, name and type, whichever server it went to
-// and on whose behalf. More would multiply a forger's chances (RFC 5452 section 5) and tell servers how many want to
-// know. An exchange waits for no other, so waiting for one cannot end in a circle.
+// Exchanges are the questions on their way to servers: one for each zone, name and type, on whosever behalf. It goes to one
+// server, and to a second one when the first is overdue (see inTurn). More would multiply a forger's chances (RFC 5452 section
+// 5) and tell servers how many want to know. An exchange waits for no other, so waiting for one cannot end in a circle.
 type exchanges struct {
 	mu   sync.Mutex
 	open map[exchangeKey]*exchange
@@ -27,7 +27,7 @@ type exchangeKey struct {
 type exchange struct {
 	done     chan struct{}
 	server   upstream.Server // that was asked: the praise and the blame are its alone
-	silent   upstream.Server // that was asked before and is overdue; zero: none
+	silent   upstream.Server // that was asked, too, and was not heard in time; zero: none
 	reply    upstream.Reply
 	response response // what is left of the reply
 	sound    bool     // ... if it can be used at all

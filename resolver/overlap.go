@@ -23,7 +23,7 @@ func (s *resolution) attempt(ctx context.Context, server upstream.Server, q wire
 }
 
 // inTurn asks first, and second beside it when the reply of first is overdue: it is probably lost then, but may be on its
-// way. The first reply counts, and the server overtaken is the one that was silent.
+// way. The first reply counts. silent is the other server that was asked, zero when there was none.
 func (s *resolution) inTurn(ctx context.Context, first, second upstream.Server, q wire.Question) (best attempt, silent upstream.Server) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
