@@ -211,14 +211,13 @@ const (
 
 // RefreshAt returns when what was learned at stored is worth a refresh, the zero Time when it does not live long enough.
 func RefreshAt(stored, expires time.Time) time.Time {
-	if life := expires.Sub(stored); life >= minPrefetchLife {
-		return expires.Add(-life / prefetchPart)
-	}
-	return time.Time{}
+	return refreshAt(instantOf(stored), instantOf(expires)).time()
 }
 
-// lateInLife reports whether what lives from stored to expires is due for a refresh at now.
-func lateInLife(stored, expires, now instant) bool {
+func refreshAt(stored, expires instant) instant {
 	life := expires - stored
-	return life >= instant(minPrefetchLife) && now >= expires-life/prefetchPart
+	if life < instant(minPrefetchLife) {
+		return 0
+	}
+	return expires - life/prefetchPart
 }

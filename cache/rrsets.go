@@ -361,7 +361,8 @@ func (e *rrset) state(now instant, maxStale time.Duration) State {
 }
 
 func (e *rrset) due(now instant) bool {
-	due := e[0] == markHit && lateInLife(e.stored(), e.expires(), now)
+	at := refreshAt(e.stored(), e.expires())
+	due := e[0] == markHit && at != 0 && now >= at
 	e[0] |= markHit
 	if due {
 		e[0] |= markTold

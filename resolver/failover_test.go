@@ -196,7 +196,7 @@ func TestStalledUpstreamIsLeftWithinASecond(t *testing.T) {
 		if took := s.answers("cold"); took >= time.Second || took < otherWait {
 			t.Errorf("took %v, since %v", took, begin)
 		}
-		if !s.r.memory.State(servers[0], s.r.now()).Doubtful && !s.r.memory.State(servers[1], s.r.now()).Doubtful {
+		if !s.r.memory.Prospect(servers[0], wire.Root, s.r.now()).Doubtful && !s.r.memory.Prospect(servers[1], wire.Root, s.r.now()).Doubtful {
 			t.Error("nothing was learned")
 		}
 	})

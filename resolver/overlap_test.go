@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"tacit/internal/testnet"
+	"tacit/internal/wire"
 	"tacit/upstream"
 )
 
@@ -47,7 +48,7 @@ func TestLostRepliesCostLittle(t *testing.T) {
 				t.Errorf("an answer took %v", d)
 			}
 		}
-		if state := s.r.memory.State(servers[0], time.Now()); state.Timeouts == 0 || state.Known {
+		if state := s.r.memory.Prospect(servers[0], wire.Root, time.Now()); state.Timeouts == 0 || state.Known {
 			t.Errorf("the silent server is not blamed: %+v", state)
 		}
 	})
@@ -64,12 +65,12 @@ func TestSlowRepliesCount(t *testing.T) {
 		if took[0] != far && took[0] != firstOverdue+far {
 			t.Errorf("took %v, want %v after one of the two was asked", took[0], far)
 		}
-		if state := s.r.memory.State(servers[1], time.Now()); state.Timeouts != 1 {
+		if state := s.r.memory.Prospect(servers[1], wire.Root, time.Now()); state.Timeouts != 1 {
 			t.Errorf("the silent server: %+v", state)
 		}
 	})
 	between(t, testnet.Latency(far), testnet.Latency(20*time.Millisecond), 40, func(s *script, took []time.Duration, servers [2]upstream.Server) {
-		if state := s.r.memory.State(servers[0], time.Now()); !state.Known || state.SRTT < far || state.Timeouts > 0 {
+		if state := s.r.memory.Prospect(servers[0], wire.Root, time.Now()); !state.Known || state.SRTT < far || state.Timeouts > 0 {
 			t.Errorf("the far server: %+v", state)
 		}
 		if slowest := took[len(took)-1]; slowest > firstOverdue+20*time.Millisecond {
@@ -101,7 +102,7 @@ func TestLostRepliesOverTCPCostLittle(t *testing.T) {
 		if slowest, last := slices.Max(took), took[len(took)-1]; slowest > firstOverdue+far || last > far {
 			t.Errorf("an answer took %v, the last one %v", slowest, last)
 		}
-		if state := s.r.memory.State(upstream.Server{Addr: first.Addresses()[0]}, time.Now()); !state.Dead {
+		if state := s.r.memory.Prospect(upstream.Server{Addr: first.Addresses()[0]}, wire.Root, time.Now()); !state.Dead {
 			t.Errorf("the silent server is not blamed: %+v", state)
 		}
 	}, packetsOff)

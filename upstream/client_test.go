@@ -63,7 +63,7 @@ func TestForgedRepliesNeverDenyTheTrueOne(t *testing.T) {
 				if slow := time.Since(begin) >= firstTimeout; slow != c.slow {
 					s.Errorf("took %v", time.Since(begin))
 				}
-				if st := s.memory.State(server, time.Now()); st.Timeouts != 0 {
+				if st := s.memory.Prospect(server, wire.Root, time.Now()); st.Timeouts != 0 {
 					s.Errorf("the server is blamed: %+v", st)
 				}
 			}, c.bad)
@@ -171,7 +171,7 @@ func TestTruncatedWithoutTCPIsNotTheServersDeath(t *testing.T) {
 			_, err := s.ask()
 			s.checkOutcome(err, Refused)
 		}
-		if st := s.memory.State(server, time.Now()); st.Dead {
+		if st := s.memory.Prospect(server, wire.Root, time.Now()); st.Dead {
 			s.Error("dead, though it answers over UDP")
 		}
 	}, testnet.Truncating(), testnet.TCPRefused())
@@ -317,7 +317,7 @@ func TestContextEndsTheWait(t *testing.T) {
 				s.Errorf("%s: %v after %v", c.name, err, time.Since(begin))
 			}
 		}
-		if st := s.memory.State(server, time.Now()); st.Timeouts != 0 {
+		if st := s.memory.Prospect(server, wire.Root, time.Now()); st.Timeouts != 0 {
 			s.Error("the server is blamed for the asker's haste")
 		}
 	})
@@ -345,7 +345,7 @@ func TestOutcomes(t *testing.T) {
 				if strings.Contains(err.Error(), "192.0.2") {
 					s.Errorf("an address in %q", err)
 				}
-				if blamed := s.memory.State(server, time.Now()).Timeouts == 1; blamed != c.blamed {
+				if blamed := s.memory.Prospect(server, wire.Root, time.Now()).Timeouts == 1; blamed != c.blamed {
 					s.Errorf("blamed %v, want %v", blamed, c.blamed)
 				}
 			})

@@ -120,7 +120,7 @@ func TestAuthentication(t *testing.T) {
 					x.mustAsk()
 				} else {
 					x.wantOutcome(Unauthenticated)
-					if s := x.memory.State(x.server, time.Now()); s.Timeouts != 1 || !s.Doubtful {
+					if s := x.memory.Prospect(x.server, wire.Root, time.Now()); s.Timeouts != 1 || !s.Doubtful {
 						t.Errorf("remembered as %+v", s)
 					}
 				}
@@ -302,7 +302,7 @@ func (x *line) wantCancelled() {
 	if !errors.As(err, &e) || e.Outcome != Cancelled {
 		x.Fatalf("got %v", err)
 	}
-	if s := x.memory.State(x.server, time.Now()); s.Timeouts != 1 {
+	if s := x.memory.Prospect(x.server, wire.Root, time.Now()); s.Timeouts != 1 {
 		x.Errorf("remembered as %+v", s)
 	}
 }
@@ -482,11 +482,11 @@ func TestMemoryOfTransportsIsApart(t *testing.T) {
 	plain := serverAt("192.0.2.1")
 	secured := Server{Addr: plain.Addr, Transport: TLS, Peer: NewPeer(Identity{Name: upstreamName})}
 	m.failed(secured, testTime, testTime)
-	if m.State(plain, testTime).Timeouts != 0 || m.State(secured, testTime).Timeouts != 1 {
+	if m.Prospect(plain, wire.Root, testTime).Timeouts != 0 || m.Prospect(secured, wire.Root, testTime).Timeouts != 1 {
 		t.Error("one record for two transports")
 	}
 	secured.Recursive, secured.Peer = true, NewPeer(Identity{Name: upstreamName})
-	if m.State(secured, testTime).Timeouts != 1 {
+	if m.Prospect(secured, wire.Root, testTime).Timeouts != 1 {
 		t.Error("two records for one server")
 	}
 }
@@ -495,19 +495,19 @@ func TestMemoryOfTransportsIsApart(t *testing.T) {
 func TestDoubtfulServers(t *testing.T) {
 	m, now := NewMemory(MemoryOptions{}), testTime
 	m.failed(server, now, now)
-	if !m.State(server, now.Add(doubtFor-1)).Doubtful {
+	if !m.Prospect(server, wire.Root, now.Add(doubtFor-1)).Doubtful {
 		t.Error("forgotten too early")
 	}
 	now = now.Add(doubtFor)
-	if m.State(server, now).Doubtful {
+	if m.Prospect(server, wire.Root, now).Doubtful {
 		t.Error("never tried again")
 	}
 	m.begin(server, now)
-	if !m.State(server, now.Add(time.Millisecond)).Doubtful {
+	if !m.Prospect(server, wire.Root, now.Add(time.Millisecond)).Doubtful {
 		t.Error("tried by everybody at once")
 	}
 	m.replied(server, receipt{rtt: time.Millisecond}, now.Add(time.Millisecond))
-	if m.State(server, now.Add(time.Millisecond)).Doubtful {
+	if m.Prospect(server, wire.Root, now.Add(time.Millisecond)).Doubtful {
 		t.Error("doubtful after a reply")
 	}
 }

@@ -133,13 +133,6 @@ func (m *Memory) Prospect(s Server, zone wire.Name, now time.Time) Prospect {
 	return Prospect{m.state(s, now), m.isLame(s, zone, now), m.familyDown(s.Addr.Addr().Is6(), now)}
 }
 
-// State returns what is known of s.
-func (m *Memory) State(s Server, now time.Time) State {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.state(s, now)
-}
-
 func (m *Memory) state(s Server, now time.Time) State {
 	r, ok := m.servers.Peek(s.endpoint())
 	if !ok {

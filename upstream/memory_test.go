@@ -33,7 +33,7 @@ func TestRoundTripTimes(t *testing.T) {
 		for _, rtt := range c.rtts {
 			m.replied(server, receipt{rtt: rtt * time.Millisecond}, testTime)
 		}
-		st := m.State(server, testTime)
+		st := m.Prospect(server, wire.Root, testTime)
 		if st.Known != (c.rtts != nil) || st.SRTT != c.srtt {
 			t.Errorf("%s: %+v, want %v", c.name, st, c.srtt)
 		}
@@ -57,27 +57,27 @@ func TestDeadServersAreProbed(t *testing.T) {
 	}
 	for range deadAfter - 1 {
 		ask(false)
-		if st := m.State(server, now); st.Dead || st.Probe {
+		if st := m.Prospect(server, wire.Root, now); st.Dead || st.Probe {
 			t.Fatalf("too early: %+v", st)
 		}
 	}
 	ask(false)
 	for _, penalty := range []time.Duration{time.Minute, 2 * time.Minute, 4 * time.Minute, 8 * time.Minute, maxPenalty, maxPenalty} {
-		if st := m.State(server, now.Add(penalty-1)); !st.Dead || st.Probe {
+		if st := m.Prospect(server, wire.Root, now.Add(penalty-1)); !st.Dead || st.Probe {
 			t.Fatalf("not dead in its penalty of %v: %+v", penalty, st)
 		}
 		now = now.Add(penalty)
-		if st := m.State(server, now); st.Dead || !st.Probe {
+		if st := m.Prospect(server, wire.Root, now); st.Dead || !st.Probe {
 			t.Fatalf("not to be probed after %v: %+v", penalty, st)
 		}
 		m.begin(server, now)
-		if st := m.State(server, now); !st.Dead || st.Probe {
+		if st := m.Prospect(server, wire.Root, now); !st.Dead || st.Probe {
 			t.Fatalf("a second probe beside the first: %+v", st)
 		}
 		ask(false)
 	}
 	ask(true) // though dead: all others were, too
-	if st := m.State(server, now); st.Dead || st.Probe || st.Timeouts != 0 {
+	if st := m.Prospect(server, wire.Root, now); st.Dead || st.Probe || st.Timeouts != 0 {
 		t.Errorf("still dead after a reply: %+v", st)
 	}
 }
@@ -88,7 +88,7 @@ func TestPenaltyGrowsByProbesOnly(t *testing.T) {
 	for range 20 {
 		m.failed(server, now, now)
 	}
-	if st := m.State(server, now.Add(firstPenalty)); !st.Probe {
+	if st := m.Prospect(server, wire.Root, now.Add(firstPenalty)); !st.Probe {
 		t.Errorf("%+v", st)
 	}
 }
@@ -99,12 +99,12 @@ func TestFailuresTogetherCountOnce(t *testing.T) {
 	for range 30 {
 		m.failed(server, now, now.Add(firstTimeout))
 	}
-	if st := m.State(server, now); st.Timeouts != 1 {
+	if st := m.Prospect(server, wire.Root, now); st.Timeouts != 1 {
 		t.Errorf("a burst: %+v", st)
 	}
 	m.replied(server, receipt{rtt: time.Millisecond}, now.Add(time.Second))
 	m.failed(server, now, now.Add(2*time.Second))
-	if st := m.State(server, now); st.Timeouts != 0 {
+	if st := m.Prospect(server, wire.Root, now); st.Timeouts != 0 {
 		t.Errorf("asked before the last reply: %+v", st)
 	}
 }
@@ -154,7 +154,7 @@ func TestFamilyWithoutRoute(t *testing.T) {
 	if m.familyDown(true, testTime.Add(familyDownFor)) {
 		t.Error("down after 10 s")
 	}
-	if st := m.State(v6, testTime); st.Timeouts != 0 {
+	if st := m.Prospect(v6, wire.Root, testTime); st.Timeouts != 0 {
 		t.Error("the server is blamed")
 	}
 	m.noRoute(v4, testTime)
@@ -237,7 +237,7 @@ func BenchmarkState(b *testing.B) {
 	m.replied(server, receipt{rtt: time.Millisecond}, testTime)
 	b.ReportAllocs()
 	for b.Loop() {
-		if !m.State(server, testTime).Known {
+		if !m.Prospect(server, wire.Root, testTime).Known {
 			b.Fatal("forgotten")
 		}
 	}
