@@ -188,7 +188,7 @@ func (c *abuseClient) dialQUIC(ctx context.Context, to netip.AddrPort, protocol 
 			c.err = err
 			return
 		}
-		c.transport = &quic.Transport{Conn: socket}
+		c.transport = &quic.Transport{Conn: socket, ConnectionIDLength: connectionID}
 	})
 	if c.err != nil {
 		return nil, c.err

@@ -49,6 +49,7 @@ const (
 	quicPacket       = 1200 // what the smallest packet has room for (RFC 9000 section 14.1)
 	maxCancelled     = 200  // queries within floodWithin whose clients do not wait for the answer
 	http3UniStreams  = 3    // control, and two of QPACK (RFC 9114 section 6.2)
+	connectionID     = 8    // octets, drawn by lot: of the library's 4, two connections in some thousands would get the same
 )
 
 // quicListener serves DoQ and HTTP/3, or one of the two, on an open socket.
@@ -76,7 +77,7 @@ func (s *Server) quicListener(socket net.PacketConn, o *Options, transports ...T
 		l.http = newHTTP3(&doh{front: s.front})
 	}
 	l.transport = &quic.Transport{
-		Conn: socket, MaxTokenAge: maxTokenAge, ConnContext: l.meet,
+		Conn: socket, ConnectionIDLength: connectionID, MaxTokenAge: maxTokenAge, ConnContext: l.meet,
 		VerifySourceAddress: func(net.Addr) bool { return l.half.Load() > retryAbove },
 	}
 	tls := o.tlsConfig(protocols...)

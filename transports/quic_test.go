@@ -7,8 +7,10 @@ import (
 	"encoding/base64"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,6 +77,47 @@ func TestDoQStranger(t *testing.T) {
 	}
 	if code := endOf(t, conn); code != doqNoError {
 		t.Error(code)
+	}
+}
+
+// An idReader is a client's socket that notes how long the server's connection ID is (RFC 9000 section 17.2).
+type idReader struct {
+	net.PacketConn
+	length atomic.Int64
+}
+
+func (r *idReader) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, addr, err := r.PacketConn.ReadFrom(b)
+	const version = 4
+	if own := 1 + version; err == nil && n > own && b[0]&0x80 != 0 {
+		if theirs := own + 1 + int(b[own]); n > theirs {
+			r.length.Store(int64(b[theirs]))
+		}
+	}
+	return n, addr, err
+}
+
+// A connection that drew the ID of another one would never hear of its answers: with IDs of 4 octets that has happened,
+// to one of some 100,000.
+func TestQUICConnectionIDsAreLong(t *testing.T) {
+	d := openDoor(t, Options{}, known)
+	socket, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &idReader{PacketConn: socket}
+	transport := &quic.Transport{Conn: r}
+	t.Cleanup(func() {
+		_ = transport.Close()
+		_ = socket.Close()
+	})
+	conn, err := transport.Dial(t.Context(), net.UDPAddrFromAddrPort(d.Addrs(QUIC)[0]), d.tls(alpnDoQ), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.CloseWithError(doqNoError, "") }()
+	if n := r.length.Load(); n < 8 {
+		t.Errorf("connection IDs have %d octets", n)
 	}
 }
 
