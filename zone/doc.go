@@ -1,10 +1,19 @@
-// Package zone answers for zones that are kept here. As yet that is the root: Root keeps a Copy of it (RFC 8806),
-// fetched by zone transfer from the servers that allow it, so that no root server sees what is asked. A copy is used
-// only once a verifier, which the composition root brings, has found its digest and signatures good, and only until the
-// first of those signatures ends; without one the resolver asks the root servers as ever. Records are kept as octets,
-// whatever their type. Nothing is written to disk, no name that was asked for is kept or sent, and errors and logs hold
-// neither names nor addresses.
+// Package zone answers for zones that are kept here.
 //
-// Limitations: no zone files and no incremental transfers (RFC 1995) yet. A root zone with wildcards, aliases or NSEC3
-// is not copied.
+// Those that the operator serves are read from zone files by Build into a Zone, which says what it holds for a name and type
+// (Find). A record that is marked as proxied is in a Zone with the addresses of the edge only: where it leads, its origin, is
+// known to the file and to the draft that a Zone is made from, and to nothing that answers. A Store follows the files; one that has become bad
+// keeps the zone that it made before. A Zone finds, and neither follows aliases out of itself nor looks up what is flattened:
+// that is the resolver's.
+//
+// Root keeps a Copy of the root zone (RFC 8806), fetched by zone transfer from the servers that allow it, so that no root
+// server sees what is asked. A copy is used only once a verifier, which the composition root brings, has found its digest and
+// signatures good, and only until the first of those signatures ends; without one the resolver asks the root servers as
+// ever.
+//
+// Records are kept as octets, whatever their type. No name that was asked for is kept or sent; the words of problems and errors
+// are constants, so that what a record says is in no log.
+//
+// Limitations: local zones are not transferred, updated, or signed yet. A root zone with wildcards, aliases or NSEC3 is not
+// copied.
 package zone

@@ -1,4 +1,4 @@
-package zone
+package zone_test
 
 import (
 	"context"
@@ -19,21 +19,24 @@ import (
 	"tacit/internal/work"
 	"tacit/resolver"
 	"tacit/upstream"
+	"tacit/zone"
 )
+
+const day = 24 * time.Hour
 
 // September and October 2023: the root zone got a type that a resolver's copy of it was not ready for. Transfers brought nothing from then on, the
 // copy was used until its signatures had expired two weeks later, and then everything failed. Here, nothing is ever to fail.
 func TestRootOutageOf2023(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		expire time.Duration                       // of the SOA record
-		fail   func(m *dns.Msg)                    // what becomes of transfers
-		count  func(s RootStats) (failures uint64) // that stands for it
+		expire time.Duration                            // of the SOA record
+		fail   func(m *dns.Msg)                         // what becomes of transfers
+		count  func(s zone.RootStats) (failures uint64) // that stands for it
 	}{
 		// RFC 1035 section 3.3.13: at EXPIRE a zone is no longer authoritative.
-		{"refused, EXPIRE first", 7 * day, refuse, func(s RootStats) uint64 { return s.Refused }},
+		{"refused, EXPIRE first", 7 * day, refuse, func(s zone.RootStats) uint64 { return s.Refused }},
 		// RFC 8976 section 4: what cannot be verified is not used, so that the old copy's signatures come to their end.
-		{"unverifiable, signatures first", 30 * day, falsify, func(s RootStats) uint64 { return s.Rejected }},
+		{"unverifiable, signatures first", 30 * day, falsify, func(s zone.RootStats) uint64 { return s.Rejected }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			replay(t, test.expire, func(s *replayed) {
@@ -97,7 +100,7 @@ func (p *publisher) publish() {
 	p.add(zonemd + strings.Repeat("00", 48)) // the type stands in the NSEC record, which the digest covers
 	records := p.walk()
 	root.Remove(".", dns.TypeZONEMD)
-	p.add(zonemd + digest(records))
+	p.add(zonemd + zone.Digest(records))
 	records = append(records, p.ask(".", dns.TypeZONEMD).Answer...)
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -172,7 +175,7 @@ func (p *publisher) transfer(q *dns.Msg) *dns.Msg {
 type replayed struct {
 	*testing.T
 	*publisher
-	root  *Root
+	root  *zone.Root
 	r     *resolver.Resolver
 	begin time.Time // when the root was signed
 	until time.Time // when the copy ends; zero: not yet known
@@ -197,7 +200,7 @@ func replay(t *testing.T, expire time.Duration, script func(s *replayed)) {
 			t.Fatal(err)
 		}
 		o := dnssec.Options{Anchors: dnssec.NewAnchors(dnssec.AnchorOptions{Trusted: []dnssec.TrustAnchor{trusted}})}
-		s.root = NewRoot(RootOptions{
+		s.root = zone.NewRoot(zone.RootOptions{
 			Network: p, Servers: p.At(".").Addresses(),
 			Verify: func(ctx context.Context, now time.Time, sets []wire.RRset) (time.Time, error) {
 				return dnssec.VerifyZone(ctx, now, work.New(work.DefaultLimits), o, wire.Root, sets)
@@ -293,7 +296,7 @@ func (s *replayed) checkSerial(want uint32) {
 func (s *replayed) checkEnd(expire time.Duration) {
 	s.Helper()
 	const validity, refresh = 14 * day, 31 * time.Minute
-	want := s.begin.Add(validity - margin)
+	want := s.begin.Add(validity - zone.Margin)
 	if expired := time.Now().Add(expire); expired.Before(want) {
 		want = expired
 	}

@@ -134,7 +134,7 @@ func chain(records []dns.RR, withDigest bool) []dns.RR {
 	for name := range types {
 		owners = append(owners, name)
 	}
-	slices.SortFunc(owners, func(a, b string) int { return strings.Compare(key(a), key(b)) })
+	slices.SortFunc(owners, func(a, b string) int { return strings.Compare(canonical(a), canonical(b)) })
 	var list []dns.RR
 	for i, name := range owners {
 		kinds := append(types[name], dns.TypeNSEC, dns.TypeRRSIG)
@@ -150,8 +150,8 @@ func chain(records []dns.RR, withDigest bool) []dns.RR {
 	return list
 }
 
-// key sorts as the canonical order does.
-func key(name string) string {
+// canonical sorts as the canonical order does.
+func canonical(name string) string {
 	labels := dns.SplitDomainName(name)
 	slices.Reverse(labels)
 	return strings.Join(labels, "\x00")
@@ -200,7 +200,7 @@ func digest(records []dns.RR) string {
 		if owner == "." {
 			at = 1
 		}
-		order := key(owner) + "\x00\x00" + string(buf[at:at+2]) + string(buf[at+10:end])
+		order := canonical(owner) + "\x00\x00" + string(buf[at:at+2]) + string(buf[at+10:end])
 		lines = append(lines, string(binary.BigEndian.AppendUint16(nil, uint16(len(order))))+order+string(buf[:end]))
 	}
 	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[2:], b[2:]) })

@@ -1,0 +1,170 @@
+package zone
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/miekg/dns"
+
+	"tacit/internal/wire"
+)
+
+// A scanned is one record as a zone file has it.
+type scanned struct {
+	rr         dns.RR
+	line       int // on which it begins
+	start, end int // where its text is; records made by $GENERATE have the same
+	tags       tags
+}
+
+// A cursor hands a zone file to the library octet by octet, so that it is known where each record ends.
+type cursor struct {
+	text []byte
+	at   int
+}
+
+func (c *cursor) Read([]byte) (int, error) { return 0, io.ErrNoProgress } // the library reads octets where it can
+
+func (c *cursor) ReadByte() (byte, error) {
+	if c.at == len(c.text) {
+		return 0, io.EOF
+	}
+	c.at++
+	return c.text[c.at-1], nil
+}
+
+// A scanner reads the records of a zone file (RFC 1035 section 5), past what is wrong in it.
+type scanner struct {
+	file     string
+	origin   wire.Name
+	text     []byte
+	problems Problems
+
+	line, counted int    // the line at the octet counted
+	last          dns.RR // whose owner and TTL the next record may mean
+	directives    []byte // $ORIGIN and $TTL, as they were met
+}
+
+// scan calls visit with each record, in order, until it says no.
+func scan(file string, text []byte, origin wire.Name, visit func(*scanned) bool) Problems {
+	s := scanner{file: file, origin: origin, text: text, line: 1}
+	for from := 0; from < len(text) && len(s.problems) < maxProblems; {
+		end, done := s.pass(from, visit)
+		if done {
+			break
+		}
+		from = end
+	}
+	return s.problems
+}
+
+// pass reads on from an octet on until something is wrong, and returns where the line behind that begins.
+func (s *scanner) pass(from int, visit func(*scanned) bool) (end int, done bool) {
+	c := &cursor{text: s.text, at: from}
+	p := dns.NewZoneParser(&resumed{cursor: c, before: s.context()}, s.origin.Reveal(), "")
+	p.SetDefaultTTL(autoTTL)
+	p.Next() // what the context ends with
+	record := scanned{end: c.at}
+	for {
+		rr, ok := p.Next()
+		if c.at != record.end {
+			record.start, record.end = s.begin(record.end, c.at), c.at
+			record.line = s.lineAt(record.start)
+		}
+		if !ok {
+			if p.Err() == nil {
+				return c.at, true
+			}
+			s.report(record.line, p.Err())
+			return s.nextLine(c.at), false
+		}
+		var err error
+		if record.tags, err = parseTags(p.Comment()); err != nil {
+			s.problem(record.line, err.Error(), "")
+		}
+		record.rr, s.last = rr, rr
+		if !visit(&record) {
+			return c.at, true
+		}
+	}
+}
+
+// begin returns where the record's own text begins in what was read for it: behind empty lines, comments and directives, the last
+// of which are noted.
+func (s *scanner) begin(from, to int) int {
+	for from < to {
+		end := from + 1 + bytes.IndexByte(append(s.text[from:to:to], '\n'), '\n')
+		line := bytes.TrimSpace(s.text[from:min(end, to)])
+		switch {
+		case len(line) == 0, line[0] == ';':
+		case hasDirective(line, "$ORIGIN"), hasDirective(line, "$TTL"):
+			s.directives = append(append(s.directives, line...), '\n')
+		default:
+			return from
+		}
+		from = min(end, to)
+	}
+	return from
+}
+
+func hasDirective(line []byte, directive string) bool {
+	return len(line) > len(directive) && bytes.EqualFold(line[:len(directive)], []byte(directive))
+}
+
+// context is text that brings a new parser to where the last one was.
+func (s *scanner) context() string {
+	last := ". 1 TXT -"
+	if s.last != nil {
+		h := s.last.Header()
+		last = fmt.Sprintf("%s %d TXT -", h.Name, h.Ttl)
+	}
+	return string(s.directives) + last + "\n"
+}
+
+// A resumed is a cursor with something in front.
+type resumed struct {
+	*cursor
+	before string
+}
+
+func (r *resumed) ReadByte() (byte, error) {
+	if r.before == "" {
+		return r.cursor.ReadByte()
+	}
+	c := r.before[0]
+	r.before = r.before[1:]
+	return c, nil
+}
+
+func (s *scanner) lineAt(at int) int {
+	s.line += bytes.Count(s.text[s.counted:at], []byte{'\n'})
+	s.counted = at
+	return s.line
+}
+
+func (s *scanner) nextLine(at int) int {
+	if at > 0 && s.text[at-1] == '\n' {
+		return at
+	}
+	if i := bytes.IndexByte(s.text[at:], '\n'); i >= 0 {
+		return at + i + 1
+	}
+	return len(s.text)
+}
+
+// report adds what the library says. Its words are constants, but for what it quotes.
+func (s *scanner) report(line int, err error) {
+	text := strings.TrimPrefix(err.Error(), "dns: ")
+	text, _, _ = strings.Cut(text, " at line: ")
+	constant, quoted, found := strings.Cut(text, ": \"")
+	if found {
+		quoted = "\"" + quoted
+	}
+	s.problem(line, constant, quoted)
+}
+
+func (s *scanner) problem(line int, text, detail string) {
+	s.problems = append(s.problems, Problem{File: s.file, Line: line, Text: text, Detail: detail})
+}

@@ -1,0 +1,156 @@
+package zone
+
+import (
+	"bytes"
+	"net/netip"
+	"strings"
+	"time"
+
+	"tacit/internal/wire"
+)
+
+// A Status says whether a zone is served, and how. The words are those of the Cloudflare API.
+type Status uint8
+
+// Statuses.
+const (
+	Active       Status = iota // as it is
+	Initializing               // not served: names in it are resolved like any others
+	Pending                    // served, with the records that are proxied as if they were not
+	Moved                      // as pending
+	Deleted                    // as pending, for 7 days after the file was changed last, and then not served
+)
+
+var statuses = map[string]Status{
+	"active": Active, "initializing": Initializing, "pending": Pending, "moved": Moved, "deleted": Deleted,
+}
+
+// deletedFor is how long a deleted zone is served.
+const deletedFor = 7 * 24 * time.Hour
+
+// A Flattening says which CNAME records are given as the addresses of their targets. One at the apex always is, since it stands
+// beside other types, and so is one that is marked.
+type Flattening uint8
+
+// Flattenings.
+const (
+	FlattenInZone Flattening = iota // those whose target lies in the zone
+	FlattenApex                     // no others
+	FlattenAll                      // all
+)
+
+var flattenings = map[string]Flattening{"in-zone": FlattenInZone, "apex": FlattenApex, "all": FlattenAll}
+
+// Settings are what a zone file says of the zone as a whole, in a comment that stands before all records:
+//
+//	; tacit: status=pending flatten=all edge=203.0.113.10,2001:db8::10
+type Settings struct {
+	Status        Status
+	Paused        bool // the same as pending, whatever the status
+	Partial       bool // names are served below the suffix for such zones, and the zone itself elsewhere
+	MultiProvider bool // the NS records of the file count, too
+	Flattening    Flattening
+	Edge          []netip.Addr // instead of those of the configuration
+}
+
+const settingsMark = "tacit:"
+
+// leads reports whether proxied records lead to the edge.
+func (s *Settings) leads() bool { return s.Status == Active && !s.Paused }
+
+// served reports whether the zone is answered for at all; changed is when the file was.
+func (s *Settings) served(changed, now time.Time) bool {
+	return s.Status != Initializing && (s.Status != Deleted || now.Sub(changed) < deletedFor)
+}
+
+// readSettings reads the settings of a zone file.
+func readSettings(file string, text []byte) (s Settings, problems Problems) {
+	number := 0
+	for line := range bytes.Lines(text) {
+		number++
+		line = bytes.TrimSpace(line)
+		if len(line) > 0 && line[0] != ';' {
+			break
+		}
+		words, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimLeft(string(line), ";")), settingsMark)
+		if !ok {
+			continue
+		}
+		for word := range strings.FieldsSeq(words) {
+			if err := s.set(word); err != nil {
+				problems = append(problems, Problem{File: file, Line: number, Text: err.Error(), Detail: word})
+			}
+		}
+	}
+	return s, problems
+}
+
+// Why a setting is none.
+const (
+	errSetting    problemText = "is no setting of a zone: status, paused, type, flatten, multi-provider, edge"
+	errStatus     problemText = "status is one of active, initializing, pending, moved, deleted"
+	errType       problemText = "type is one of full, partial"
+	errFlattening problemText = "flatten is one of in-zone, apex, all"
+	errEdge       problemText = "edge is a list of addresses"
+)
+
+func (s *Settings) set(word string) (err error) {
+	name, value, _ := strings.Cut(word, "=")
+	known := true
+	switch name {
+	case "status":
+		s.Status, known = statuses[value]
+		err = errStatus
+	case "paused":
+		s.Paused = true
+	case "multi-provider":
+		s.MultiProvider = true
+	case "type":
+		s.Partial, known = value == "partial", value == "partial" || value == "full"
+		err = errType
+	case "flatten":
+		s.Flattening, known = flattenings[value]
+		err = errFlattening
+	case "edge":
+		return s.setEdge(value)
+	default:
+		return errSetting
+	}
+	if !known {
+		return err
+	}
+	return nil
+}
+
+func (s *Settings) setEdge(list string) error {
+	for text := range strings.SplitSeq(list, ",") {
+		a, err := netip.ParseAddr(text)
+		if err != nil || a.Zone() != "" {
+			return errEdge
+		}
+		s.Edge = append(s.Edge, a.Unmap())
+	}
+	return nil
+}
+
+// Options say how zones are made of files. The zero value serves files as they are, and leads proxied records nowhere.
+type Options struct {
+	// Nameservers are the NS RRset of each zone; the first is named in its SOA record, too. Empty: those of the file.
+	Nameservers []wire.Name
+	// Edge is where proxied records lead.
+	Edge Edge
+}
+
+// An Edge is what stands before the origins of proxied records.
+type Edge struct {
+	// Addresses are what is answered instead of the origin's.
+	Addresses []netip.Addr
+	// ALPN are the protocols that the edge speaks, for HTTPS records (RFC 9460 section 9). Empty: there are none.
+	ALPN []string
+	// PartialSuffix is below which the names of partial zones are served.
+	PartialSuffix wire.Name
+	// Listening are addresses at which tacit is reached: no origin, as the edge is none.
+	Listening []netip.Addr
+	// OriginAllow are addresses that are origins although they are special.
+	OriginAllow []netip.Prefix
+}

@@ -1,0 +1,244 @@
+package zone
+
+import (
+	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"tacit/internal/wire"
+)
+
+// A Store reads zones from files, and follows what changes in them. A file that has become bad keeps the zone that it made
+// before; one that never was good keeps its names from being resolved elsewhere. It is safe for concurrent use.
+type Store struct {
+	options StoreOptions
+	current atomic.Pointer[Zones]
+
+	mu    sync.Mutex
+	files map[string]*file // by path
+}
+
+// StoreOptions say which zones there are.
+type StoreOptions struct {
+	Options
+	// Files are zones by name.
+	Files []File
+	// Directory holds more zones, each in a file that has the zone's name and ends in ".zone". Empty: no more.
+	Directory string
+	// Now tells by what time zones are deleted.
+	Now func() time.Time
+	// Told hears of each file that was read anew. Nil: nobody does.
+	Told func(path string, problems Problems)
+	// Changed is called when Zones gives something else than before. Nil: nobody is.
+	Changed func()
+}
+
+// A File is where a zone comes from.
+type File struct {
+	Origin wire.Name
+	Path   string
+}
+
+// A file is what is known of a File.
+type file struct {
+	File
+	info     fs.FileInfo // from before it was read; nil: it is not there
+	settings Settings
+	problems Problems
+	zone     *Zone // nil: not served
+	withheld bool  // it was never good
+	until    time.Time
+}
+
+// unchanged reports whether a file is the one that was read.
+func (f *file) unchanged(now fs.FileInfo) bool {
+	if f.info == nil || now == nil {
+		return f.info == nil && now == nil
+	}
+	return os.SameFile(f.info, now) && f.info.ModTime().Equal(now.ModTime()) && f.info.Size() == now.Size()
+}
+
+// Open reads all zones. Where before, which may be nil, was made with the same options, what it has read is not read again.
+func Open(o *StoreOptions, before *Store) *Store {
+	s := &Store{options: *o, files: map[string]*file{}}
+	if before != nil && reflect.DeepEqual(before.options.Options, o.Options) {
+		before.mu.Lock()
+		for path, f := range before.files {
+			again := *f
+			s.files[path] = &again
+		}
+		before.mu.Unlock()
+	}
+	s.current.Store(NewZones())
+	s.look(false)
+	return s
+}
+
+// Zones returns what is served now.
+func (s *Store) Zones() *Zones { return s.current.Load() }
+
+// Problems returns what is wrong with the files, by path.
+func (s *Store) Problems() Problems {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list Problems
+	for _, path := range s.paths() {
+		list = append(list, s.files[path].problems...)
+	}
+	return list
+}
+
+func (s *Store) paths() []string {
+	paths := make([]string, 0, len(s.files))
+	for path := range s.files {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	return paths
+}
+
+// How often files are looked at: at most lookEvery, and so that it costs next to nothing however many there are.
+const (
+	lookEvery    = time.Second
+	filesASecond = 2000
+)
+
+// Follow takes up changes until ctx is done.
+func (s *Store) Follow(ctx context.Context) {
+	for {
+		s.mu.Lock()
+		wait := max(lookEvery, time.Duration(len(s.files))*time.Second/filesASecond)
+		s.mu.Unlock()
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+			s.look(true)
+		}
+	}
+}
+
+// Look takes up changes now.
+func (s *Store) Look() { s.look(true) }
+
+// look reads what has changed, and puts the zones together anew.
+func (s *Store) look(following bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	changed := false
+	listed := map[string]bool{}
+	now := s.options.Now()
+	for _, f := range s.list() {
+		listed[f.Path] = true
+		changed = s.read(f, now) || changed
+	}
+	for path := range s.files {
+		if !listed[path] {
+			delete(s.files, path)
+			changed = true
+		}
+	}
+	if changed || !following {
+		s.publish()
+	}
+	if changed && following && s.options.Changed != nil {
+		s.options.Changed()
+	}
+}
+
+const zoneSuffix = ".zone"
+
+// list returns the files that there are now. Those that are named in the options come first, and a zone has one file.
+func (s *Store) list() []File {
+	list := slices.Clone(s.options.Files)
+	if s.options.Directory == "" {
+		return list
+	}
+	known := map[wire.Name]bool{}
+	for _, f := range list {
+		known[f.Origin] = true
+	}
+	entries, _ := os.ReadDir(s.options.Directory) // what cannot be listed has no zones; the start has made sure of it
+	for _, e := range entries {
+		text, ok := strings.CutSuffix(e.Name(), zoneSuffix)
+		if !ok || strings.HasPrefix(text, ".") || e.IsDir() {
+			continue
+		}
+		origin, err := wire.ParseName(text)
+		if err == nil && !known[origin] {
+			known[origin] = true
+			list = append(list, File{Origin: origin, Path: filepath.Join(s.options.Directory, e.Name())})
+		}
+	}
+	return list
+}
+
+// read reads a file that has changed, and reports whether what is served has.
+func (s *Store) read(at File, now time.Time) bool {
+	old := s.files[at.Path]
+	info, _ := os.Stat(at.Path) // what cannot be read is said when it is
+	if old != nil && old.unchanged(info) && old.Origin == at.Origin && (old.until.IsZero() || now.Before(old.until)) {
+		return false
+	}
+	f := &file{File: at, info: info}
+	var before *Zone
+	if old != nil && old.Origin == at.Origin {
+		before = old.zone
+	}
+	s.files[at.Path] = f
+	f.build(&s.options, before, now)
+	if s.options.Told != nil {
+		s.options.Told(at.Path, f.problems)
+	}
+	return before != f.zone || old == nil || old.withheld != f.withheld
+}
+
+// build makes the zone anew, and keeps the one before where that cannot be done, or makes no difference.
+func (f *file) build(o *StoreOptions, before *Zone, now time.Time) {
+	text, err := os.ReadFile(f.Path)
+	if err == nil && f.info == nil { // it has come this moment
+		f.info, err = os.Stat(f.Path)
+	}
+	if err != nil {
+		f.problems = Problems{{File: f.Path, Text: "cannot be read", Detail: err.Error()}}
+		f.zone, f.withheld = before, before == nil
+		return
+	}
+	src := &Source{File: f.Path, Text: text, Origin: f.Origin, Changed: f.info.ModTime()}
+	z, settings, problems := Build(src, now, &o.Options)
+	f.problems = problems
+	switch {
+	case problems.Grave():
+		f.zone, f.withheld = before, before == nil
+		return
+	case z != nil && before != nil && z.equal(&before.contents):
+		z = before
+	case z != nil && before != nil && !isLater(z.serial, before.serial):
+		src.After = before.serial
+		z, _, _ = Build(src, now, &o.Options)
+	}
+	f.zone, f.settings = z, settings
+	if settings.Status == Deleted && z != nil {
+		f.until = f.info.ModTime().Add(deletedFor)
+	}
+}
+
+func (s *Store) publish() {
+	list := make([]*Zone, 0, len(s.files))
+	for _, f := range s.files {
+		switch {
+		case f.zone != nil:
+			list = append(list, f.zone)
+		case f.withheld:
+			list = append(list, &Zone{origin: f.Origin, withheld: true})
+		}
+	}
+	s.current.Store(NewZones(list...))
+}
