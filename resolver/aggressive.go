@@ -19,7 +19,7 @@ func (r *Resolver) synthesise(name wire.Name, kind wire.Type, now time.Time) (fo
 	if kind == wire.TypeDS {
 		side = name.Parent()
 	}
-	chain, ok := r.cache.Denials.Chain(side, r.routes.partition(name, kind), now)
+	chain, ok := r.cache.Denials.Chain(side, r.partition(name, kind), now)
 	if !ok || !name.Within(chain.Zone) || r.delegatedBelow(chain.Zone, side, now) || r.validator.Excepts(name, now) {
 		return found{}, false
 	}
@@ -147,7 +147,7 @@ func (s *resolution) keepDenial(kind wire.Type, f *found, v *dnssec.Verdict) {
 	if s.noAggressive || v.Status != wire.Secure || f.soa == nil || f.soa.set.Name != v.Zone {
 		return
 	}
-	chain, ok := s.keepProof(s.routes.partition(f.target, kind), f.soa, v)
+	chain, ok := s.keepProof(s.partition(f.target, kind), f.soa, v)
 	if ok {
 		s.cache.Denials.PutSOA(chain, &f.soa.set, f.soa.expires, s.now(), s.generation)
 	}
@@ -159,7 +159,7 @@ func (s *resolution) keepExpansion(f *found, t *timed, v *dnssec.Verdict) {
 	if s.noAggressive || v.Status != wire.Secure || v.Wildcard.IsRoot() {
 		return
 	}
-	if _, ok := s.keepProof(s.routes.partition(t.set.Name, t.set.Type), t, v); !ok {
+	if _, ok := s.keepProof(s.partition(t.set.Name, t.set.Type), t, v); !ok {
 		return
 	}
 	now := s.now()

@@ -178,7 +178,7 @@ func (s *resolution) judge(c *cut, e *exchange, q wire.Question) judgement {
 	if c.forward {
 		j.acceptForwarded()
 	}
-	j.stopAt(func(name wire.Name) bool { return s.routes.partition(name, q.Type) != s.partitionFor(c, name, q.Type) })
+	j.stopAt(func(name wire.Name) bool { return s.partition(name, q.Type) != s.partitionFor(c, name, q.Type) })
 	return j
 }
 

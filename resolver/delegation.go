@@ -31,6 +31,12 @@ func (s *resolution) startingCut(ctx context.Context, name wire.Name, kind wire.
 		name = name.Parent()
 	}
 	now := s.now()
+	if c, ok := s.localCut(name, now); ok {
+		if d, known := s.cache.Delegations.Deepest(name, now); known && d.Partition == localPartition && d.Zone.Below(c.zone) {
+			return cut{zone: d.Zone, lease: d.Lease, servers: d.Servers, partition: d.Partition}, nil
+		}
+		return c, nil
+	}
 	configured, routed := s.routes.deepest(name)
 	if routed && configured.forward && s.pastForwarders {
 		routed = false

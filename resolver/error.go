@@ -13,6 +13,7 @@ type Step string
 // Steps.
 const (
 	stepAdmit    Step = "admission"
+	stepLocal    Step = "looking into the zones served here"
 	stepPrime    Step = "priming"
 	stepAsk      Step = "asking the servers of a zone"
 	stepServers  Step = "finding the servers of a zone"
@@ -52,6 +53,8 @@ var (
 	errTooDeep    = errors.New("limit of zone cuts on the way reached")
 	errOldFailure = errors.New("failed a moment ago")
 	errBogus      = errors.New("validation failed")
+	errWithheld   = errors.New("the file of the zone cannot be read")
+	errElsewhere  = errors.New("the addresses are not served here, and recursion was not asked for")
 	errPanicked   = errors.New("internal error")
 )
 

@@ -23,6 +23,9 @@ type found struct {
 	forged bool         // it came with what only a forger says
 	status wire.Status  // the least of all parts
 	reason wire.ExtendedError
+
+	local bool        // a zone served here says so
+	flat  *flattening // with alias: it is not shown
 }
 
 // A timed is an RRset with the time at which it expires.
@@ -44,6 +47,9 @@ func (f *found) aliases() int32 {
 		if f.sets[i].set.Type == wire.TypeCNAME {
 			count++
 		}
+	}
+	if f.flat != nil {
+		count++
 	}
 	if f.outcome == answer && f.sets[len(f.sets)-1].set.Type == wire.TypeCNAME {
 		count-- // asked for as such
@@ -100,7 +106,7 @@ func (f *found) nearEnd(now time.Time) bool {
 // known returns what the cache knows of a name and type: the answer, an alias, or that there is none. What is fresh
 // goes before what has expired, and of that the newest.
 func (r *Resolver) known(name wire.Name, kind wire.Type, now time.Time) (found, cache.State) {
-	k := cache.Key{Name: name, Type: kind, Partition: r.routes.partition(name, kind)}
+	k := cache.Key{Name: name, Type: kind, Partition: r.partition(name, kind)}
 	var expired found
 	worst := cache.Missing
 	for _, source := range sources {
@@ -271,7 +277,7 @@ func (s *resolution) put(c *cut, name wire.Name, kind wire.Type, e *cache.Entry,
 // forwarder's place.
 func (s *resolution) partitionFor(c *cut, name wire.Name, kind wire.Type) uint16 {
 	if s.pastForwarders {
-		return s.routes.partition(name, kind)
+		return s.partition(name, kind)
 	}
 	return c.partition
 }

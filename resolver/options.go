@@ -12,6 +12,7 @@ import (
 	"tacit/internal/wire"
 	"tacit/internal/work"
 	"tacit/upstream"
+	"tacit/zone"
 )
 
 // Options say how a Resolver works. The zero value of each field but the first three is its default.
@@ -25,6 +26,10 @@ type Options struct {
 
 	// Rules answer before anything is asked: special-use names, block lists. Nil: none.
 	Rules Answerer
+
+	// Zones are served with authority, and go before everything but the Rules. What it returns is what is served at the moment.
+	// Nil: there are none.
+	Zones func() *zone.Zones
 
 	// Root answers in the place of the root servers, as they would; nil messages, or a nil Root: they are asked (RFC 8806).
 	Root RootCopy

@@ -61,6 +61,12 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 // knownFor returns what is known of name that may answer q: to whoever wants answers checked, nothing that was not, but
 // what follows from validated denials.
 func (r *Resolver) knownFor(q wire.Question, name wire.Name, now time.Time) (found, cache.State) {
+	if f, _, ok, err := r.local(name, q.Type, now); ok || err != nil {
+		if err != nil {
+			return found{}, cache.Missing
+		}
+		return f, cache.Fresh
+	}
 	f, state := r.known(name, q.Type, now)
 	if !r.mustJudge(q) {
 		return f, state
@@ -83,7 +89,7 @@ func (r *Resolver) knownFor(q wire.Question, name wire.Name, now time.Time) (fou
 // recentFailure returns the failure that is remembered of a question, or of the name at which its aliases stop (RFC 9520).
 func (r *Resolver) recentFailure(q wire.Question, last wire.Name, now time.Time) (res *result, due, complete bool) {
 	for _, name := range []wire.Name{q.Name, last} {
-		k := cache.Key{Name: name, Type: q.Type, Partition: r.routes.partition(name, q.Type)}
+		k := cache.Key{Name: name, Type: q.Type, Partition: r.partition(name, q.Type)}
 		if failure, ok := r.cache.Failures.Get(k, now); ok && (!failure.Bogus || r.mustJudge(q)) {
 			res = failed(&Error{Step: stepAsk, EDE: wire.EDECachedError, Err: errOldFailure})
 			res.errs = append(res.errs, failure.Errors...)

@@ -57,7 +57,7 @@ func note[K comparable, V any](m *map[K]V, k K, v V) {
 func (s *resolution) follow(ctx context.Context, name wire.Name, kind wire.Type) *result {
 	res := s.chase(ctx, name, kind)
 	if ofQuestion(res.err) {
-		k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
+		k := cache.Key{Name: name, Type: kind, Partition: s.partition(name, kind)}
 		s.cache.Failures.Put(k, res.errs, s.now(), s.generation)
 	}
 	return res
@@ -95,6 +95,10 @@ func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) 
 // lookUp finds one name and type: known, or by iteration. A failure is remembered (RFC 9520).
 func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type) (found, error) {
 	now := s.now()
+	if f, _, ok, err := s.local(name, kind, now); ok || err != nil {
+		s.traceLocal(name, kind, &f)
+		return f, err
+	}
 	if f, state := s.known(name, kind, now); state == cache.Fresh && (!s.refresh || !f.nearEnd(now)) {
 		s.traceKnown(name, kind, &f)
 		err := s.judged(ctx, name, kind, &f) // which changes f
@@ -106,7 +110,7 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 			return f, nil
 		}
 	}
-	k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
+	k := cache.Key{Name: name, Type: kind, Partition: s.partition(name, kind)}
 	if failure, ok := s.cache.Failures.Get(k, now); ok && (s.checking || !failure.Bogus) {
 		return found{}, &Error{Step: stepAsk, EDE: firstCode(failure.Errors), Err: errOldFailure}
 	}
@@ -203,7 +207,7 @@ func (r *Resolver) addressTypes() []wire.Type {
 // addressesKnown joins the glue of a server with the addresses that are known from its own zone.
 func (s *resolution) addressesKnown(name wire.Name, glue []netip.Addr) []netip.Addr {
 	known := glue
-	partition := s.routes.partition(name, wire.TypeA)
+	partition := s.partition(name, wire.TypeA)
 	for _, kind := range s.addressTypes() {
 		e, state := s.cache.RRsets.Get(cache.Key{Name: name, Type: kind, Partition: partition}, cache.Answer, s.now())
 		if state == cache.Fresh && e.Kind == cache.Positive {
@@ -216,6 +220,9 @@ func (s *resolution) addressesKnown(name wire.Name, glue []netip.Addr) []netip.A
 func (s *resolution) usableAddresses(f *found) []netip.Addr {
 	if f.outcome != answer {
 		return nil
+	}
+	if f.local {
+		return addressesOf(&f.sets[0].set)
 	}
 	return s.addressesIn(&f.sets[len(f.sets)-1].set)
 }

@@ -9,6 +9,7 @@ import (
 	"tacit/internal/wire"
 	"tacit/internal/work"
 	"tacit/upstream"
+	"tacit/zone"
 )
 
 // A Resolver answers questions. It is safe for concurrent use.
@@ -18,6 +19,7 @@ type Resolver struct {
 	cache     *cache.Cache
 	validator *dnssec.Validator
 	rules     Answerer
+	zones     func() *zone.Zones
 	root      RootCopy
 	hints     []Hint
 	routes    routes
@@ -45,7 +47,7 @@ const (
 // New returns a Resolver.
 func New(o Options) *Resolver {
 	r := &Resolver{
-		exchanger: o.Exchanger, memory: o.Memory, cache: o.Cache, validator: o.Validator, rules: o.Rules, root: o.Root,
+		exchanger: o.Exchanger, memory: o.Memory, cache: o.Cache, validator: o.Validator, rules: o.Rules, zones: o.Zones, root: o.Root,
 		hints: o.Hints, routes: newRoutes(&o), limits: o.Limits, now: o.Now,
 		port: o.Port, noIPv4: o.NoIPv4, noIPv6: o.NoIPv6, minimise: o.Minimise,
 		allowSpecial: o.AllowSpecialAddresses, noStale: o.NoStale, noPrefetch: o.NoPrefetch, noAggressive: o.NoAggressive,
@@ -61,6 +63,9 @@ func (r *Resolver) setDefaults() {
 	}
 	if r.rules == nil {
 		r.rules = noRules{}
+	}
+	if r.zones == nil {
+		r.zones = func() *zone.Zones { return nil }
 	}
 	if len(r.hints) == 0 {
 		r.hints = BuiltinHints()
@@ -101,7 +106,7 @@ func (r *Resolver) Resolve(ctx context.Context, q wire.Question) wire.Answer {
 		return a
 	}
 	if q.NoRecursion {
-		return refusal.pack(q, now)
+		return r.ownAnswer(q, now)
 	}
 	if a, ok := r.remember(q, now); ok {
 		return a
@@ -109,7 +114,7 @@ func (r *Resolver) Resolve(ctx context.Context, q wire.Question) wire.Answer {
 	return r.await(ctx, q)
 }
 
-// refusal answers whoever does not want recursion: there is nothing else here, and what others asked is nobody's business.
+// refusal answers whoever does not want recursion, and asks for what is not served here.
 var refusal = &result{
 	rcode: wire.Refused,
 	errs:  []wire.ExtendedError{{Code: wire.EDENotAuthoritative, Text: "recursion was not asked for"}},

@@ -19,6 +19,11 @@ type result struct {
 	secure bool
 	stale  bool
 	err    error // why there is none
+
+	parts         int  // that it was put together from
+	authoritative bool // the first of them comes from a zone served here (RFC 1035 section 4.1.1)
+	local         bool // all of them do
+	flat          *flattening
 }
 
 // staleTTL is the TTL of records that have expired (RFC 8767 section 4).
@@ -26,7 +31,10 @@ const staleTTL = 30
 
 // append adds what was found of the next name.
 func (r *result) append(f *found) {
-	r.secure = f.status == wire.Secure && (r.secure || len(r.answer) == 0)
+	r.secure = f.status == wire.Secure && (r.secure || r.parts == 0)
+	r.authoritative = r.authoritative || f.local && r.parts == 0
+	r.local = f.local && (r.local || r.parts == 0)
+	r.parts++
 	for i := range f.sets {
 		if t := &f.sets[i]; !r.has(t) { // a DNAME that counts twice is given once
 			r.answer = append(r.answer, *t)
@@ -44,6 +52,14 @@ func (r *result) append(f *found) {
 		r.rcode = yxDomain
 	default:
 		r.rcode = wire.NoError
+	}
+	switch {
+	case f.flat != nil && r.flat == nil:
+		flat := *f.flat
+		flat.from = len(r.answer)
+		r.flat = &flat
+	case r.flat != nil && f.outcome != alias:
+		r.flatten(f)
 	}
 }
 
@@ -83,7 +99,11 @@ func (r *result) pack(q wire.Question, now time.Time) wire.Answer {
 	if err != nil {
 		return failed(&Error{Step: stepAnswer, EDE: wire.EDEOther, Err: err}).pack(q, now)
 	}
-	return wire.Answer{Packet: b.Message(), Expires: expires, Refresh: r.refresh(), Errors: r.errs}
+	a := wire.Answer{Packet: b.Message(), Expires: expires, Errors: r.errs, Fixed: r.local && r.err == nil}
+	if !a.Fixed {
+		a.Refresh = r.refresh()
+	}
+	return a
 }
 
 // refresh returns when the first of the parts is worth a refresh.
@@ -103,10 +123,14 @@ func (r *result) refresh() (first time.Time) {
 }
 
 func (r *result) flags() wire.Flags {
+	var flags wire.Flags
 	if r.secure {
-		return wire.Authenticated
+		flags |= wire.Authenticated
 	}
-	return 0
+	if r.authoritative {
+		flags |= wire.Authoritative
+	}
+	return flags
 }
 
 func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires time.Time, err error) {

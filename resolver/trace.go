@@ -36,6 +36,7 @@ const (
 	EventAlias                     // a CNAME or DNAME is followed
 	EventCache                     // something was known already
 	EventCopy                      // the copy of the root zone was asked
+	EventLocal                     // a zone served here has it
 	EventVerdict                   // what was found has been validated
 	EventFinished                  // the end
 )
@@ -85,6 +86,14 @@ func (s *resolution) traceKnown(name wire.Name, kind wire.Type, f *found) {
 	if s.report != nil {
 		s.emit(Event{
 			Kind: EventCache, Asked: wire.Question{Name: name, Type: kind, Class: wire.ClassIN}, Outcome: f.outcome.String(),
+		})
+	}
+}
+
+func (s *resolution) traceLocal(name wire.Name, kind wire.Type, f *found) {
+	if s.report != nil {
+		s.emit(Event{
+			Kind: EventLocal, Cut: f.cut, Asked: wire.Question{Name: name, Type: kind, Class: wire.ClassIN}, Outcome: f.outcome.String(),
 		})
 	}
 }

@@ -38,7 +38,7 @@ func (s *resolution) judged(ctx context.Context, name wire.Name, kind wire.Type,
 		f.target = name // the cache does not say of which name a denial is, but it is true of this one, too
 	}
 	err := s.weigh(ctx, name, kind, f)
-	k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
+	k := cache.Key{Name: name, Type: kind, Partition: s.partition(name, kind)}
 	switch {
 	case errors.Is(err, errBogus):
 		s.cache.Failures.PutBogus(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
@@ -183,7 +183,7 @@ func (s *resolution) keepVerdict(kind wire.Type, f *found) {
 
 func (s *resolution) keep(f *found, name wire.Name, kind wire.Type, status wire.Status, e *cache.Entry, now time.Time) {
 	e.Status, e.Rank, e.Cut, e.Lease = status, f.rank, f.cut, f.lease
-	k := cache.Key{Name: name, Type: kind, Partition: s.routes.partition(name, kind)}
+	k := cache.Key{Name: name, Type: kind, Partition: s.partition(name, kind)}
 	s.cache.RRsets.Put(k, *e, now, s.generation)
 }
 
@@ -244,7 +244,7 @@ func (s *resolution) Fetch(ctx context.Context, _ *work.Budget, name wire.Name, 
 // fetchKnown finds in the cache what a referral or an earlier question brought.
 func (s *resolution) fetchKnown(name wire.Name, t wire.Type) (dnssec.Reply, bool) {
 	now := s.now()
-	k := cache.Key{Name: name, Type: t, Partition: s.routes.partition(name, t)}
+	k := cache.Key{Name: name, Type: t, Partition: s.partition(name, t)}
 	e, state := s.cache.RRsets.Get(k, cache.Authority, now)
 	if state != cache.Fresh || e.Status == wire.Bogus {
 		return dnssec.Reply{}, false
@@ -280,7 +280,7 @@ func (s *resolution) Refetch(name wire.Name, t wire.Type) bool {
 	if server, ok := s.sources[k]; ok {
 		note(&s.distrusted, server, true)
 	}
-	dropped := cache.Key{Name: name, Type: t, Partition: s.routes.partition(name, t)}
+	dropped := cache.Key{Name: name, Type: t, Partition: s.partition(name, t)}
 	if e, state := s.cache.RRsets.Get(dropped, cache.Glue, s.now()); state != cache.Missing && e.Status != wire.Secure { // what is secure may be all that is left (RFC 8767)
 		s.cache.RRsets.Drop(dropped)
 	}
