@@ -76,9 +76,6 @@ func (k *checker) takeSection(s section) {
 		k.fail(s.at, "write %s", g.header())
 		return
 	}
-	if g.unbuilt != "" {
-		k.fail(s.at, "would %s; that is not built yet", g.unbuilt)
-	}
 	if g.repeated {
 		g.begin(k.config)
 		k.given = map[string]bool{}

@@ -169,8 +169,6 @@ func TestUnbuiltPartsAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
 		{"ttl_blur", "[cache]\nttl_blur = true", "test.toml:2:12: cache.ttl_blur: would blur TTLs; that is not built yet: leave it at false"},
-		{"zone", "[[zone]]\nname = 'example.'\nfile = 'example.zone'", "test.toml:1:3: zone: would serve a zone with authority; that is not built yet"},
-		{"edge", "[edge]\naddresses = ['203.0.113.10']", "test.toml:2:13: edge.addresses: would lead proxied records to an edge; that is not built yet: leave it at []"},
 		{"admin", "[admin]\nlisten = '127.0.0.1:9153'", `test.toml:2:10: admin.listen: would offer metrics and health over HTTP; that is not built yet: leave it at ""`},
 	} {
 		t.Run(c.name, func(t *testing.T) { expectProblems(t, c.text, c.want) })

@@ -11,6 +11,7 @@ import (
 
 	"tacit/dnssec"
 	"tacit/internal/wire"
+	"tacit/zone"
 )
 
 // DefaultFile is read when no other file is named and it exists.
@@ -29,6 +30,7 @@ type Config struct {
 	Cache        Cache
 	Forwards     []Forward
 	Stubs        []Stub
+	Zones        Zones
 	Log          Log
 	Admin        Admin
 }
@@ -118,6 +120,16 @@ type Stub struct {
 	Zone    wire.Name
 	Servers []netip.AddrPort
 }
+
+// Zones are [[zone]], [zones] and [edge].
+type Zones struct {
+	zone.Options
+	Files     []zone.File // paths, made absolute against the configuration's own
+	Directory string      // likewise
+}
+
+// Any reports whether there may be zones.
+func (z *Zones) Any() bool { return len(z.Files) > 0 || z.Directory != "" }
 
 // Log is the table [log].
 type Log struct{ Level slog.Level }

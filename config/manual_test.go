@@ -29,9 +29,6 @@ func manual() string {
 		if g.repeated {
 			b.WriteString(" May be given several times.")
 		}
-		if g.unbuilt != "" {
-			fmt.Fprintf(&b, " *Not built yet: would %s.*", g.unbuilt)
-		}
 		b.WriteString("\n\n| key | value | default | |\n| --- | --- | --- | --- |\n")
 		for _, o := range g.members() {
 			fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", o.key, o.valueText(), o.defaultText(), o.aboutText())
@@ -109,7 +106,7 @@ var sampleValues = map[string]string{
 
 func (o *option) aboutPlain(g *group) string {
 	text := o.about
-	if o.unbuilt != "" || g.unbuilt != "" {
+	if o.unbuilt != "" {
 		text += " Not built yet."
 	}
 	if o.later != "" {

@@ -45,7 +45,6 @@ type group struct {
 	repeated bool
 	begin    func(c *Config)
 	end      func(k *checker)
-	unbuilt  string
 }
 
 func (g *group) header() string {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"tacit/dnssec"
+	"tacit/zone"
 )
 
 // Forms of texts, as the manual and the messages of parse name them.
@@ -21,6 +22,7 @@ const (
 	formHost     = "host name"
 	formPlain    = "address and port, or file name"
 	formUpstream = "upstream"
+	formAddress  = "address"
 )
 
 var groups = []group{
@@ -44,9 +46,10 @@ var groups = []group{
 		about: "A zone whose authoritative servers are named here, whatever its parent says.",
 	},
 	{
-		name: "zone", repeated: true, begin: func(*Config) {},
-		about: "A zone served here.", unbuilt: "serve a zone with authority",
+		name: "zone", repeated: true, begin: func(c *Config) { c.Zones.Files = append(c.Zones.Files, zone.File{}) }, end: endZone,
+		about: "A zone served here, with authority: its names are answered from its file, and asked of nobody.",
 	},
+	{name: "zones", about: "All zones served here."},
 	{name: "edge", about: "Where proxied records lead."},
 	{name: "log", about: "What is written to the standard error. No level holds a query name or a client."},
 	{name: "admin", about: "What an operator can see and do while tacit runs."},
@@ -345,18 +348,47 @@ var options = []option{
 	{
 		table: "zone", key: "name", kind: textKind, form: formName,
 		about: "The zone.",
-		set:   func(k *checker, v value) { one(k, v, parseName) },
+		set:   func(k *checker, v value) { last(k.config.Zones.Files).Origin = one(k, v, parseName) },
 	},
 	{
 		table: "zone", key: "file", kind: textKind, form: formPath,
-		about: "Its zone file.",
-		set:   func(*checker, value) {},
+		about: "Its zone file (RFC 1035 section 5), in which records can be marked as proxied by the comment ; cf_tags=cf-proxied:true " +
+			"behind them. It is followed: changes are served within seconds.",
+		set: func(k *checker, v value) { last(k.config.Zones.Files).Path = k.config.resolvePath(v.text) },
 	},
 
 	{
-		table: "edge", key: "addresses", kind: listKind, form: "address", standard: `[]`,
-		about: "Addresses given for records that are proxied.", unbuilt: "lead proxied records to an edge",
-		set: func(k *checker, v value) { all(k, v, parseAddress) },
+		table: "zones", key: "directory", kind: textKind, form: formPath, standard: `""`,
+		about: "Holds more zones: each file that ends in .zone and is called like a zone. It is followed, too. Empty: no more.",
+		set:   func(k *checker, v value) { k.config.Zones.Directory = k.config.resolvePath(v.text) },
+	},
+	{
+		table: "zones", key: "nameservers", kind: listKind, form: formName, standard: `[]`,
+		about: "The name servers of all zones, in place of the NS and SOA records in their files. Empty: those of the files.",
+		set:   func(k *checker, v value) { k.config.Zones.Nameservers = all(k, v, parseName) },
+	},
+
+	{
+		table: "edge", key: "addresses", kind: listKind, form: formAddress, standard: `[]`,
+		about: "Addresses given for records that are proxied, in place of theirs. A zone file can name others.",
+		set:   func(k *checker, v value) { k.config.Zones.Edge.Addresses = all(k, v, parseAddress) },
+	},
+	{
+		table: "edge", key: "alpn", kind: listKind, form: "protocol", standard: `[]`,
+		about: "Protocols that the edge speaks beside HTTP/1.1, such as \"h3\" and \"h2\": proxied names get an HTTPS record that says " +
+			"so (RFC 9460). Empty: they get none.",
+		set: func(k *checker, v value) { k.config.Zones.Edge.ALPN = all(k, v, parseProtocol) },
+	},
+	{
+		table: "edge", key: "origin_allow", kind: listKind, form: formPrefix, standard: `[]`,
+		about: "Addresses that records may have that are proxied, although they are loopback, link-local, the edge's or tacit's own.",
+		set:   func(k *checker, v value) { k.config.Zones.Edge.OriginAllow = all(k, v, parsePrefix) },
+	},
+	{
+		table: "edge", key: "partial_suffix", kind: textKind, form: formName, standard: `"."`,
+		about: "Below which the names of partial zones are served: www.example.org as www.example.org.SUFFIX, to which the zone that " +
+			"is served elsewhere points by a CNAME. \".\": there are no partial zones.",
+		set: func(k *checker, v value) { k.config.Zones.Edge.PartialSuffix = one(k, v, parseName) },
 	},
 
 	{
@@ -413,6 +445,28 @@ func endForward(k *checker) {
 	}
 	for _, s := range k.config.Stubs {
 		k.refuseTwice(zone == s.Zone)
+	}
+}
+
+func endZone(k *checker) {
+	origin := last(k.config.Zones.Files).Origin
+	for _, other := range k.config.Zones.Files[:len(k.config.Zones.Files)-1] {
+		if origin == other.Origin {
+			k.fail(k.places[k.path], "names a zone that another [[zone]] has")
+		}
+	}
+	for _, f := range k.config.Forwards {
+		k.refuseServed(origin == f.Zone)
+	}
+	for _, s := range k.config.Stubs {
+		k.refuseServed(origin == s.Zone)
+	}
+}
+
+// refuseServed complains about a zone that is served here and elsewhere.
+func (k *checker) refuseServed(served bool) {
+	if served {
+		k.fail(k.places[k.path], "names a zone that a [[forward]] or [[stub]] has")
 	}
 }
 

@@ -26,8 +26,17 @@ var (
 	errTime     = errors.New(`is not a time of RFC 3339 such as "2026-01-31T12:00:00Z"`)
 	errHost     = errors.New("is not a host name such as dns.example.net")
 	errMDNS     = errors.New("is a name of multicast DNS, which no certificate and no resolver can have (RFC 6762)")
+	errProtocol = errors.New("is not a protocol of ALPN such as h2, of at most 255 octets")
 	errInfoURL  = errors.New("is not a URL such as https://dns.example.net/about, of at most 247 characters (RFC 9606 section 5)")
 )
+
+// parseProtocol reads a protocol of ALPN (RFC 7301 section 3.1).
+func parseProtocol(s string) (string, error) {
+	if s == "" || len(s) > math.MaxUint8 {
+		return "", errProtocol
+	}
+	return s, nil
+}
 
 // one sets a single text.
 func one[T any](k *checker, v value, parse func(string) (T, error)) T {

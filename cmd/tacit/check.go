@@ -28,6 +28,8 @@ func newCheck() *cobra.Command {
 	}
 }
 
+var errZones = errors.New("a zone file has mistakes")
+
 func check(cmd *cobra.Command, path string) error {
 	c, err := load(path)
 	if err != nil {
@@ -37,8 +39,15 @@ func check(cmd *cobra.Command, path string) error {
 	for _, w := range warnings {
 		report(cmd.ErrOrStderr(), w)
 	}
-	if err := errors.Join(server.Check(c), server.CheckAnchors(c), err); err != nil {
+	problems, unread := server.CheckZones(c)
+	for i := range problems {
+		report(cmd.ErrOrStderr(), problems[i].Error())
+	}
+	if err := errors.Join(server.Check(c), server.CheckAnchors(c), unread, err); err != nil {
 		return &configError{err}
+	}
+	if problems.Grave() {
+		return &configError{errZones}
 	}
 	text := c.File + ": no mistakes"
 	if c.File == "" {

@@ -11,7 +11,6 @@ import (
 	"sync"
 
 	"tacit/cache"
-	"tacit/certificate"
 	"tacit/config"
 	"tacit/internal/wire"
 	"tacit/policy"
@@ -26,6 +25,7 @@ type parts struct {
 	client      *upstream.Client
 	resolver    *resolver.Resolver
 	access      *policy.Access
+	zones       *zones
 	*validation            // nil without
 	root        *zone.Root // nil without
 	following   sync.WaitGroup
@@ -44,25 +44,29 @@ func (p *parts) close() error {
 
 func (s *Server) build(c *config.Config, memory *cache.Cache, shown *credentials) (*parts, error) {
 	var before *validation
+	var served *zones
 	if old := s.current.Load(); old != nil {
-		before = old.validation
+		before, served = old.validation, old.zones
 	}
-	v := newValidation(c, s.env, before)
-	return build(c, s.env, memory, s.memory, v, newRootCopy(c, s.env, v), shown.list(s.env.Now()))
+	z := newZones(c, s.env, served, ownAnswers(Describe(c, shown.list(s.env.Now()))))
+	v := newValidation(c, s.env, z, before)
+	return build(c, s.env, memory, s.memory, z, v, newRootCopy(c, s.env, v))
 }
 
-// follow keeps the trust anchors up to date for as long as the parts are in use.
+// follow keeps zones and trust anchors up to date for as long as the parts are in use.
 func (p *parts) follow(env Env) {
-	if p.validation == nil || p.config.DNSSEC.StaticAnchors {
-		return
-	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
-	p.following.Go(func() { p.followAnchors(ctx, p.resolver, env) })
+	if p.config.Zones.Any() {
+		p.following.Go(func() { p.zones.Follow(ctx) })
+	}
+	if p.validation != nil && !p.config.DNSSEC.StaticAnchors {
+		p.following.Go(func() { p.followAnchors(ctx, p.resolver, env) })
+	}
 }
 
 // build makes parts; env has its defaults.
-func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream.Memory, v *validation, root *zone.Root, shown []certificate.Status) (*parts, error) {
+func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream.Memory, z *zones, v *validation, root *zone.Root) (*parts, error) {
 	access, err := policy.NewAccess(policy.AccessOptions{Allow: c.Access.Allow, Refuse: c.Access.Refuse})
 	if err != nil {
 		return nil, err
@@ -81,7 +85,7 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 	})
 	o := resolver.Options{
 		Exchanger: client, Memory: servers, Cache: remembered,
-		Rules: policy.NewSpecialUse(ownNames(c), ownAnswers(Describe(c, shown))...), Hints: hints,
+		Rules: z, Zones: z.Zones, Hints: hints,
 		Port: c.Recursion.Port, NoIPv4: !c.Recursion.IPv4, NoIPv6: !c.Recursion.IPv6,
 		Minimise:              minimisations[c.Recursion.Minimisation],
 		AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
@@ -92,9 +96,16 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 	if root != nil {
 		o.Root = root
 	}
-	return &parts{
-		config: c, client: client, access: access, resolver: resolver.New(o), validation: v, root: root, stop: func() {},
-	}, nil
+	p := &parts{
+		config: c, client: client, access: access, zones: z, resolver: resolver.New(o), validation: v, root: root, stop: func() {},
+	}
+	z.changed = func(moved []wire.Name) {
+		for _, origin := range moved {
+			p.resolver.Reconsider(origin)
+		}
+		remembered.Renew()
+	}
+	return p, nil
 }
 
 var minimisations = map[config.Minimisation]resolver.Minimisation{
@@ -111,7 +122,7 @@ func newCache(c *config.Config) *cache.Cache {
 // forward says apart by the position of the zone among them.
 func learnsTheSame(a, b *config.Config) bool {
 	return a.Cache == b.Cache && reflect.DeepEqual(a.DNSSEC, b.DNSSEC) && a.Recursion.RootHints == b.Recursion.RootHints && a.Recursion.Port == b.Recursion.Port &&
-		reflect.DeepEqual(a.Forwards, b.Forwards) && reflect.DeepEqual(a.Stubs, b.Stubs)
+		reflect.DeepEqual(a.Forwards, b.Forwards) && reflect.DeepEqual(a.Stubs, b.Stubs) && reflect.DeepEqual(a.Zones, b.Zones)
 }
 
 // Check finds out what config cannot: whether the files that a configuration names are there and can be understood.

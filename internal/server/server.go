@@ -81,6 +81,9 @@ func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := p.zones.broken(c); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
 	opened, control, err := s.openAll(ctx, c)
 	if err != nil {
 		return nil, errors.Join(err, p.close())

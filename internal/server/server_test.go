@@ -237,7 +237,7 @@ func TestNewFailsAsAWhole(t *testing.T) {
 
 func TestDefaultAccessIsThatOfPolicy(t *testing.T) {
 	c := config.Default()
-	p, err := build(c, Env{}.withDefaults(), newCache(c), nil, nil, nil, nil)
+	p, err := build(c, Env{}.withDefaults(), newCache(c), nil, newZones(c, Env{}.withDefaults(), nil, nil), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -76,11 +76,12 @@ func Trace(ctx context.Context, c *config.Config, env Env, name, kind string, re
 		return Summary{}, err
 	}
 	env = env.withDefaults()
-	v := newValidation(c, env, nil)
+	z := newZones(c, env, nil, nil)
+	v := newValidation(c, env, z, nil)
 	if v != nil {
 		v.keeper.path = "" // the file belongs to the tacit that serves
 	}
-	p, err := build(c, env, newCache(c), upstream.NewMemory(upstream.MemoryOptions{}), v, nil, nil)
+	p, err := build(c, env, newCache(c), upstream.NewMemory(upstream.MemoryOptions{}), z, v, nil)
 	if err != nil {
 		return Summary{}, err
 	}
@@ -122,7 +123,7 @@ func describe(e resolver.Event) Step {
 		s.Zone = e.Cut.Reveal()
 	case resolver.EventAlias:
 		s.Name = e.Asked.Name.Reveal()
-	case resolver.EventCache, resolver.EventCopy, resolver.EventVerdict:
+	case resolver.EventCache, resolver.EventCopy, resolver.EventLocal, resolver.EventVerdict:
 		s.Name, s.Type = e.Asked.Name.Reveal(), typeText(e.Asked.Type)
 	case resolver.EventFinished:
 	}
@@ -131,7 +132,7 @@ func describe(e resolver.Event) Step {
 
 var kindNames = [...]string{
 	resolver.EventAsked: "asked", resolver.EventCut: "cut", resolver.EventAlias: "alias",
-	resolver.EventCache: "known", resolver.EventCopy: "copy", resolver.EventVerdict: "validated", resolver.EventFinished: "finished",
+	resolver.EventCache: "known", resolver.EventCopy: "copy", resolver.EventLocal: "served here", resolver.EventVerdict: "validated", resolver.EventFinished: "finished",
 }
 
 func describeChain(links []dnssec.Link) []Link {

@@ -21,9 +21,9 @@ type validation struct {
 	validator *dnssec.Validator
 }
 
-// newValidation returns nil when nothing is to be validated. What before, which may be nil, has learned of trust
+// newValidation returns nil when nothing is to be validated. Zones served here have no keys that anybody else would vouch for. What before, which may be nil, has learned of trust
 // anchors goes on.
-func newValidation(c *config.Config, env Env, before *validation) *validation {
+func newValidation(c *config.Config, env Env, z *zones, before *validation) *validation {
 	if !c.DNSSEC.Validate {
 		return nil
 	}
@@ -44,7 +44,9 @@ func newValidation(c *config.Config, env Env, before *validation) *validation {
 		v.negative.Inherit(env.Now(), before.negative)
 	}
 	v.validator = dnssec.New(dnssec.Options{
-		Anchors: v.keeper, Observe: v.observe, Excepted: v.negative.Covers,
+		Anchors: v.keeper, Observe: v.observe, Excepted: func(name wire.Name, now time.Time) bool {
+			return z.Zones().Covering(name) != nil || v.negative.Covers(name, now)
+		},
 		VerifySHA1: c.DNSSEC.VerifySHA1, SignatureTime: c.DNSSEC.ValidationTime,
 	})
 	return v

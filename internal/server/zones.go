@@ -1,0 +1,124 @@
+package server
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"tacit/config"
+	"tacit/internal/privacy"
+	"tacit/internal/wire"
+	"tacit/policy"
+	"tacit/zone"
+)
+
+// Zones are the zones that a configuration serves, and the special-use names, which depend on them.
+type zones struct {
+	*zone.Store
+	rules   func(served []wire.Name) *policy.SpecialUse
+	current atomic.Pointer[policy.SpecialUse]
+	changed func(moved []wire.Name) // hears which zones have come or gone, if any
+	served  []wire.Name             // as they were told last
+}
+
+// newZones opens the zones of a configuration; before, which may be nil, are those of the last one.
+func newZones(c *config.Config, env Env, before *zones, own []policy.Own) *zones {
+	z := &zones{rules: func(served []wire.Name) *policy.SpecialUse {
+		return policy.NewSpecialUse(append(ownNames(c), served...), own...)
+	}}
+	var old *zone.Store
+	if before != nil {
+		old = before.Store
+	}
+	z.Store = zone.Open(&zone.StoreOptions{
+		Options: zoneOptions(c), Files: c.Zones.Files, Directory: c.Zones.Directory,
+		Now: env.Now, Told: func(path string, p zone.Problems) { tellProblems(env, path, p) }, Changed: z.renew,
+	}, old)
+	z.served = z.Zones().Origins()
+	z.current.Store(z.rules(z.served))
+	return z
+}
+
+// zoneOptions adds to what the configuration says of zones where tacit itself can be reached.
+func zoneOptions(c *config.Config) zone.Options {
+	o := c.Zones.Options
+	for _, list := range [][]netip.AddrPort{c.Listen.UDP, c.Listen.TCP, c.Listen.TLS, c.Listen.HTTPS, c.Listen.QUIC} {
+		for _, a := range list {
+			if addr := a.Addr().Unmap(); !addr.IsUnspecified() && !slices.Contains(o.Edge.Listening, addr) {
+				o.Edge.Listening = append(o.Edge.Listening, addr)
+			}
+		}
+	}
+	return o
+}
+
+// Answer answers for special-use names, but for those that are served here.
+func (z *zones) Answer(q wire.Question, now time.Time) (wire.Answer, bool) {
+	return z.current.Load().Answer(q, now)
+}
+
+// renew is called when the zones have changed.
+func (z *zones) renew() {
+	before := z.served
+	z.served = z.Zones().Origins()
+	z.current.Store(z.rules(z.served))
+	z.changed(append(without(before, z.served), without(z.served, before)...))
+}
+
+// without returns what of one list is not in the other.
+func without(list, other []wire.Name) []wire.Name {
+	in := make(map[wire.Name]bool, len(other))
+	for _, name := range other {
+		in[name] = true
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(name wire.Name) bool { return in[name] })
+}
+
+// tellProblems logs what is wrong with a zone file. The words are constants, and the file is the operator's.
+func tellProblems(env Env, path string, problems zone.Problems) {
+	if len(problems) == 0 {
+		return
+	}
+	first := problems[0]
+	for _, p := range problems {
+		if !p.Warning {
+			first = p
+			break
+		}
+	}
+	log := env.Log.Warn
+	if problems.Grave() {
+		log = env.Log.Error
+	}
+	log("a zone file has problems", "file", privacy.Public(path), "problem", privacy.Public(first.Error()), "more", len(problems)-1)
+}
+
+// broken returns what is wrong with the zones that the configuration names one by one. At the start there is no version of them
+// that was good, and without one their names would fail.
+func (z *zones) broken(c *config.Config) error {
+	var list zone.Problems
+	for _, p := range z.Problems() {
+		if !p.Warning && slices.ContainsFunc(c.Zones.Files, func(f zone.File) bool { return f.Path == p.File }) {
+			list = append(list, p)
+		}
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
+// CheckZones finds what is wrong with the zones of a configuration: what keeps them from being served, and warnings.
+func CheckZones(c *config.Config) (zone.Problems, error) {
+	if c.Zones.Directory != "" {
+		if _, err := os.ReadDir(c.Zones.Directory); err != nil {
+			return nil, fmt.Errorf("zones.directory: %w", err)
+		}
+	}
+	return zone.Open(&zone.StoreOptions{
+		Options: zoneOptions(c), Files: c.Zones.Files, Directory: c.Zones.Directory, Now: Env{}.withDefaults().Now,
+	}, nil).Problems(), nil
+}
