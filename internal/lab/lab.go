@@ -112,6 +112,21 @@ allow_special_addresses = true
 
 [dnssec]
 trust_anchors = ['%[3]s']
+
+[[zone]]
+name = "example.net."
+file = "example.net.zone"
+
+[edge]
+addresses = ["203.0.113.10", "2001:db8::10"]
+alpn = ["h2"]
+`
+
+// zoneText is a zone that tacit itself serves.
+const zoneText = `; example.net, served by tacit. A record that is proxied is answered with the addresses of the edge.
+blog  A      192.0.2.1  ; cf_tags=cf-proxied:true
+shop  A      192.0.2.2
+www   CNAME  blog
 `
 
 func (l *Lab) writeConfig(o Options) error {
@@ -119,6 +134,7 @@ func (l *Lab) writeConfig(o Options) error {
 	err := errors.Join(
 		os.WriteFile(path, fmt.Appendf(nil, configText, o.Listen, o.Port, l.world.Anchor(), o.TLS, o.HTTPS), 0o600),
 		os.WriteFile(filepath.Join(l.directory, "root.hints"), []byte(l.world.Hints()), 0o600),
+		os.WriteFile(filepath.Join(l.directory, "example.net.zone"), []byte(zoneText), 0o600),
 	)
 	if err != nil {
 		return err

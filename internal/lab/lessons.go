@@ -166,6 +166,23 @@ var lessons = []Lesson{
 		Shows: "A slow server; ask twice to see what remembering is good for.",
 		Name:  "www.slow.example", Type: "A", Rcode: "NOERROR", Answer: []string{"A 203.0.113.9"},
 	},
+	{
+		Shows: "A zone that tacit serves itself: blog is proxied, so its address is the edge's, and its own is nowhere to be seen.",
+		Name:  "blog.example.net", Type: "A", Rcode: "NOERROR", Answer: []string{"A 203.0.113.10"}, Silent: true,
+	},
+	{
+		Shows: "The edge has IPv6, too, whatever blog has.",
+		Name:  "blog.example.net", Type: "AAAA", Rcode: "NOERROR", Answer: []string{"AAAA 2001:db8::10"}, Silent: true,
+	},
+	{
+		Shows: "And its HTTPS record says what the edge speaks (RFC 9460).",
+		Name:  "blog.example.net", Type: "HTTPS", Rcode: "NOERROR", Silent: true,
+		Answer: []string{`HTTPS 1 . alpn="h2" ipv4hint="203.0.113.10" ipv6hint="2001:db8::10"`},
+	},
+	{
+		Shows: "shop is not proxied: DNS only.",
+		Name:  "shop.example.net", Type: "A", Rcode: "NOERROR", Answer: []string{"A 192.0.2.2"}, Silent: true,
+	},
 	again("The first name again, over TLS, from the same memory. kdig asks nobody whose key has another hash than this pin.", TLS),
 	again("Over HTTPS. The answer is padded to 468 octets, as all that are encrypted, so that its length says nothing.", HTTPS),
 	again("And over QUIC.", QUIC),
