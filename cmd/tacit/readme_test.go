@@ -121,6 +121,54 @@ func guide(t *testing.T) ([]lab.Lesson, []string) {
 	return l.Lessons(), strings.Split(b.String(), "\n")
 }
 
+var servedRow = regexp.MustCompile("(?m)^\\| `(kdig [^`]+)` \\| `([^`]+)` \\|")
+
+// The table of proxied and other names is what the lab promises.
+func TestReadmeShowsServedNames(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lessons, lines := guide(t)
+	rows := servedRow.FindAllStringSubmatch(string(text), -1)
+	for _, row := range rows {
+		i := slices.IndexFunc(lessons, func(x lab.Lesson) bool { return strings.HasSuffix(row[1], " "+x.Name+" "+x.Type) })
+		if i < 0 || !slices.Contains(lines, row[1]) || !slices.Equal(lessons[i].Answer, []string{lessons[i].Type + " " + row[2]}) {
+			t.Errorf("the lab does not say %s to %s", row[2], row[1])
+		}
+	}
+	if len(rows) != 3 {
+		t.Errorf("%d rows", len(rows))
+	}
+}
+
+var zoneBlock = regexp.MustCompile("(?ms)^```zone\n(.*?)^```$")
+
+// What README has of zone files is one.
+func TestReadmeZoneIsGood(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(repository, "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := zoneBlock.FindAllStringSubmatch(string(text), -1)
+	if len(blocks) == 0 {
+		t.Fatal("README shows no zone")
+	}
+	for _, block := range blocks {
+		path := filepath.Join(t.TempDir(), "example.com.zone")
+		config := filepath.Join(filepath.Dir(path), "tacit.toml")
+		if err := errors.Join(
+			os.WriteFile(path, []byte(block[1]), 0o600),
+			os.WriteFile(config, []byte("[[zone]]\nname = 'example.com.'\nfile = 'example.com.zone'\n"), 0o600),
+		); err != nil {
+			t.Fatal(err)
+		}
+		if _, errs := call(t, 0, "check", config); errs != "" {
+			t.Error(errs)
+		}
+	}
+}
+
 func TestReadmeShowsTheLab(t *testing.T) {
 	lessons, lines := guide(t)
 	output := find(t, "go run ./cmd/tacit lab").output
