@@ -75,6 +75,10 @@ func (f *Front) askTLS(ctx context.Context, query []byte) ([]byte, error) {
 func (f *Front) askHTTPS(ctx context.Context, query []byte) ([]byte, error) {
 	transport := &http.Transport{TLSClientConfig: f.trust("h2"), ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
+	return f.post(ctx, transport, query)
+}
+
+func (f *Front) post(ctx context.Context, transport *http.Transport, query []byte) ([]byte, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+f.HTTPS.String()+"/dns-query", bytes.NewReader(query))
 	if err != nil {
 		return nil, err
@@ -94,13 +98,18 @@ func (f *Front) askQUIC(ctx context.Context, query []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer func() { _ = conn.CloseWithError(0, "") }()
+	return askStream(ctx, conn, query)
+}
+
+func askStream(ctx context.Context, conn *quic.Conn, query []byte) ([]byte, error) {
 	stream, err := conn.OpenStreamSync(ctx)
 	if err != nil {
 		return nil, err
 	}
-	deadline, _ := ctx.Deadline()
-	if err := stream.SetDeadline(deadline); err != nil {
-		return nil, err
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := stream.SetDeadline(deadline); err != nil {
+			return nil, err
+		}
 	}
 	return converse(closer{stream}, query)
 }
