@@ -13,10 +13,20 @@ type Status struct {
 	Anchors    []Anchor    `json:"trust_anchors"`          // empty without validation
 	Exceptions []Exception `json:"negative_trust_anchors"` // likewise
 	Root       *Root       `json:"root"`                   // nil where no copy is kept
+	Zones      *Zones      `json:"zones"`                  // nil where none are configured
 	// Certificates are those shown to clients, the first to those that ask for none of the others; empty without encrypted
 	// transports.
 	Certificates []Certificate `json:"certificates"`
 	Panics       uint64        `json:"panics"` // that ended no query, but a resolution or something else that tacit does by itself
+}
+
+// Zones are those that are served with authority.
+type Zones struct {
+	Served   int    `json:"served"`
+	Records  int    `json:"records"`
+	Bytes    int    `json:"bytes"`
+	Mistaken int    `json:"mistaken"` // files with mistakes, of which the version before is served, if there was one
+	Problem  string `json:"problem,omitempty"`
 }
 
 // A Certificate is one that is shown to clients of the encrypted transports.

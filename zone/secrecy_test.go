@@ -63,8 +63,8 @@ func gather(b *bytes.Buffer, v reflect.Value, seen map[uintptr]bool) {
 	case reflect.Interface:
 		gather(b, v.Elem(), seen)
 	case reflect.Struct:
-		for i := range v.NumField() {
-			gather(b, v.Field(i), seen)
+		for _, field := range v.Fields() {
+			gather(b, field, seen)
 		}
 	case reflect.Slice:
 		if v.Type().Elem().Kind() == reflect.Uint8 {

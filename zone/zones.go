@@ -26,6 +26,16 @@ func (z *Zones) Origins() []wire.Name {
 	return list
 }
 
+// Count returns how many zones there are, their records, and the octets that these take.
+func (z *Zones) Count() (served, records, octets int) {
+	for _, one := range z.byOrigin {
+		if !one.withheld {
+			served, records, octets = served+1, records+one.records, octets+one.size()
+		}
+	}
+	return served, records, octets
+}
+
 // Covering returns the zone with the longest name at or above name, nil when there is none.
 func (z *Zones) Covering(name wire.Name) *Zone {
 	if z == nil || len(z.byOrigin) == 0 {

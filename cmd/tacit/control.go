@@ -264,10 +264,21 @@ func writeStatus(w io.Writer, s admin.Status) error {
 	}
 	t.row()
 	t.row(describeRoot(s.Root))
+	if s.Zones != nil {
+		t.row(describeZones(s.Zones))
+	}
 	if s.Panics > 0 {
 		t.row(fmt.Sprintf("%d times something ended in a panic that was no query: please report what the log says.", s.Panics))
 	}
 	return t.Flush()
+}
+
+func describeZones(z *admin.Zones) string {
+	text := fmt.Sprintf("%d zones are served, with %d records in %d octets.", z.Served, z.Records, z.Bytes)
+	if z.Mistaken > 0 {
+		text += fmt.Sprintf(" %d of their files have mistakes: %s", z.Mistaken, z.Problem)
+	}
+	return text
 }
 
 func describeRoot(r *admin.Root) string {

@@ -100,6 +100,9 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 		config: c, client: client, access: access, zones: z, resolver: resolver.New(o), validation: v, root: root, stop: func() {},
 	}
 	z.changed = func(moved []wire.Name) {
+		if len(moved) > maxMoved {
+			moved = []wire.Name{wire.Root}
+		}
 		for _, origin := range moved {
 			p.resolver.Reconsider(origin)
 		}
@@ -107,6 +110,9 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 	}
 	return p, nil
 }
+
+// maxMoved is how many zones may come or go before it is cheaper to forget everything than what lies below each.
+const maxMoved = 20
 
 var minimisations = map[config.Minimisation]resolver.Minimisation{
 	config.Strict: resolver.Strict, config.Relaxed: resolver.Relaxed, config.Off: resolver.Off,

@@ -211,6 +211,7 @@ func (s *Server) retireListeners(ctx context.Context, wanted []endpoint) {
 
 // retire closes parts once the resolutions that they have begun must be over.
 func (s *Server) retire(p *parts) {
+	p.stop() // what follows files and keys does so for others from now on
 	s.retired.Go(func() {
 		end := time.NewTimer(retireAfter)
 		defer end.Stop()

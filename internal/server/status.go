@@ -37,6 +37,9 @@ func (o operator) Status() admin.Status {
 	if p.root != nil {
 		status.Root = describeRoot(p)
 	}
+	if p.config.Zones.Any() {
+		status.Zones = p.zones.describe()
+	}
 	return status
 }
 

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tacit/admin"
 	"tacit/config"
 	"tacit/internal/privacy"
 	"tacit/internal/wire"
@@ -58,6 +59,24 @@ func zoneOptions(c *config.Config) zone.Options {
 // Answer answers for special-use names, but for those that are served here.
 func (z *zones) Answer(q wire.Question, now time.Time) (wire.Answer, bool) {
 	return z.current.Load().Answer(q, now)
+}
+
+// describe counts what is served.
+func (z *zones) describe() *admin.Zones {
+	var d admin.Zones
+	d.Served, d.Records, d.Bytes = z.Zones().Count()
+	mistaken := map[string]bool{}
+	for _, p := range z.Problems() {
+		if p.Warning {
+			continue
+		}
+		mistaken[p.File] = true
+		if d.Problem == "" {
+			d.Problem = p.Error()
+		}
+	}
+	d.Mistaken = len(mistaken)
+	return &d
 }
 
 // renew is called when the zones have changed.
