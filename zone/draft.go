@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -43,17 +44,20 @@ type draft struct {
 	options  *Options
 	settings Settings
 	problems Problems
+	grave    int // of them
+	warnings int
 
 	entries []entry
 	octets  []byte // their keys and RDATA
 	packed  []byte
 
-	zone   *Zone
-	soa    *entry
-	cut    key    // the names at and below it belong to other servers
-	sets   []made // of the name at hand
-	edge   edgeSets
-	target wire.Name // the origin of the names that are served: the file's, or for a partial zone one below the suffix
+	zone    *Zone
+	soa     *entry
+	cut     key    // the names at and below it belong to other servers
+	sets    []made // of the name at hand
+	edge    edgeSets
+	nowhere bool      // that there is no edge has been said
+	target  wire.Name // the origin of the names that are served: the file's, or for a partial zone one below the suffix
 }
 
 // An entry is one record of a draft.
@@ -94,6 +98,7 @@ const (
 	errNoRData problemText = "has no RDATA"
 	errBroken  problemText = "cannot be put into a message"
 	errHuge    problemText = "zone is too large"
+	errTTL     problemText = "has a TTL of more than 2147483647" // RFC 2181 section 8
 )
 
 // maxPacked is more than any record takes: an owner, and 65,535 octets of RDATA.
@@ -115,7 +120,7 @@ func (d *draft) take(s *scanned) bool {
 	if err := d.add(s); err != nil {
 		d.report(s.line, err.Error(), 0)
 	}
-	return len(d.problems) < maxProblems
+	return d.grave < maxProblems
 }
 
 func (d *draft) add(s *scanned) error {
@@ -131,6 +136,8 @@ func (d *draft) add(s *scanned) error {
 		return nil
 	case len(d.octets) > 1<<31:
 		return errHuge
+	case h.Ttl > math.MaxInt32:
+		return errTTL
 	}
 	if d.packed == nil {
 		d.packed = make([]byte, 4096)
@@ -201,10 +208,15 @@ func isMadeBySigning(t wire.Type) bool {
 }
 
 func (d *draft) report(line int, text string, code int) {
+	d.grave++
 	d.problems = append(d.problems, Problem{File: d.source.File, Line: line, Text: text, Code: code})
 }
 
+// warn says what keeps nothing from being served: so it may stop being said.
 func (d *draft) warn(line int, text string) {
+	if d.warnings++; d.warnings > maxProblems {
+		return
+	}
 	d.problems = append(d.problems, Problem{File: d.source.File, Line: line, Text: text, Warning: true})
 }
 
@@ -223,7 +235,7 @@ func (d *draft) finish() *Zone {
 	d.zone = &Zone{origin: d.target}
 	d.edge = newEdgeSets(d.options, &d.settings)
 	d.apex()
-	for rest := d.entries; len(rest) > 0 && len(d.problems) < maxProblems; {
+	for rest := d.entries; len(rest) > 0 && d.grave < maxProblems; {
 		end := 1
 		for end < len(rest) && bytes.Equal(d.key(&rest[end]), d.key(&rest[0])) {
 			end++
@@ -277,6 +289,10 @@ func (d *draft) name(records []entry) {
 	}
 	d.checkOrigins(records)
 	if proxied&recordProxied != 0 && d.settings.leads() && !shadowed {
+		if d.edge.isNowhere() && !d.nowhere {
+			d.nowhere = true
+			d.warn(int(records[0].line), "is at a name that is proxied, and there are no edge.addresses: it has none")
+		}
 		d.sets = d.edge.replace(d.sets, k, proxied)
 	}
 	if len(k) == 0 {
@@ -302,12 +318,19 @@ func (d *draft) store(k key) {
 	}
 }
 
+// maxInSet is more than the records of one name and type that fit into a message.
+const maxInSet = math.MaxUint16 / 13
+
 // set makes one RRset. Its TTL is the least (RFC 2181 section 5.2).
 func (d *draft) set(k key, records []entry) {
 	if records[0].kind == 0 || len(k) == 0 && (records[0].kind == wire.TypeSOA || records[0].kind == wire.TypeNS && !d.keepsNS(records)) {
 		return
 	}
 	m := made{kind: records[0].kind, ttl: records[0].ttl}
+	if len(records) > maxInSet {
+		d.report(int(records[maxInSet].line), "is one of more records of its name and type than a message holds", 0)
+		return
+	}
 	for i := range records {
 		e := &records[i]
 		if slices.ContainsFunc(records[:i], func(o entry) bool { return bytes.Equal(d.rdata(&o), d.rdata(e)) }) {
@@ -323,8 +346,14 @@ func (d *draft) set(k key, records []entry) {
 	if m.kind == wire.TypeCNAME {
 		d.alias(k, &m, records[0].marks)
 	}
+	if len(m.data) > maxSetLength {
+		d.report(int(records[0].line), "is of an RRset that no message holds", 0)
+	}
 	d.sets = append(d.sets, m)
 }
+
+// maxSetLength leaves room for a header, a question, and owners.
+const maxSetLength = 60_000
 
 // alias decides whether a CNAME is flattened. In a partial zone, it leads to where its target is served.
 func (d *draft) alias(k key, m *made, marks recordMark) {

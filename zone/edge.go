@@ -33,6 +33,8 @@ func newEdgeSets(o *Options, s *Settings) edgeSets {
 	return e
 }
 
+func (e *edgeSets) isNowhere() bool { return len(e.v4)+len(e.v6) == 0 }
+
 // replace takes the address and CNAME records away from the sets of a name, and puts the edge in their place: both families
 // whatever the records had, unless a record asks for one. HTTPS records that the operator wrote stay.
 func (e *edgeSets) replace(sets []made, k key, marks recordMark) []made {

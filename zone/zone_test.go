@@ -326,12 +326,25 @@ func TestProblems(t *testing.T) {
 		{"www RRSIG A 13 2 60 20300101000000 20200101000000 1 example. AAAA", "z:1: warning: RRSIG records are made by who signs, and are left out"},
 		{"@ NS ns.example.net.", "z:1: warning: is an NS record of the apex, where those of the configuration are given (multi-provider gives both)"},
 		{"; tacit: status=sleeping\nwww A 192.0.2.1", "z:1: status is one of active, initializing, pending, moved, deleted"},
+		{"www 2147483648 A 192.0.2.1", "z:1: has a TTL of more than 2147483647"},
+		{"www A 192.0.2.1\nwww TXT there\n" + strings.Repeat("www TXT here\n", maxInSet), fmt.Sprintf("z:%d: is one of more records of its name and type than a message holds", maxInSet+2)},
 		{"; tacit: colour=red", "z:1: is no setting of a zone: status, paused, type, flatten, multi-provider, edge"},
 	} {
 		_, problems := tryBuild("example.", test.text, o)
 		if got := problems.Error(); got != test.want {
 			t.Errorf("%s\n got %s\nwant %s", test.text, got, test.want)
 		}
+	}
+}
+
+// Warnings end, what is read does not.
+func TestWarningsKeepNothingFromBeingServed(t *testing.T) {
+	z, problems := tryBuild("example.", strings.Repeat("www A 192.0.2.1\n", 3000)+"last A 192.0.2.2\n", Options{})
+	if z == nil || find(z, "last.example. A") != "answer; A 300 192.0.2.2" || len(problems) != maxProblems {
+		t.Error(z, len(problems))
+	}
+	if _, problems := tryBuild("example.", "www A 192.0.2.1 ; cf_tags=cf-proxied:true", Options{}); len(problems) != 1 || !problems[0].Warning {
+		t.Error(problems)
 	}
 }
 

@@ -159,7 +159,7 @@ func TestReadmeZoneIsGood(t *testing.T) {
 		config := filepath.Join(filepath.Dir(path), "tacit.toml")
 		if err := errors.Join(
 			os.WriteFile(path, []byte(block[1]), 0o600),
-			os.WriteFile(config, []byte("[[zone]]\nname = 'example.com.'\nfile = 'example.com.zone'\n"), 0o600),
+			os.WriteFile(config, []byte("[[zone]]\nname = 'example.com.'\nfile = 'example.com.zone'\n[edge]\naddresses = ['203.0.113.10']\n"), 0o600),
 		); err != nil {
 			t.Fatal(err)
 		}
