@@ -226,6 +226,7 @@ func (d *draft) finish() *Zone {
 	if d.settings.Partial {
 		d.target = d.below(d.options.Edge.PartialSuffix)
 	}
+	d.completeOwners()
 	byKey := func(a, b entry) int {
 		return cmp.Or(bytes.Compare(d.key(&a), d.key(&b)), cmp.Compare(a.kind, b.kind))
 	}
@@ -245,6 +246,25 @@ func (d *draft) finish() *Zone {
 	}
 	d.zone.end()
 	return d.zone
+}
+
+// completeOwners takes the doubled origin off the owners of a file whose SOA record stands at ORIGIN.ORIGIN: they were
+// written without their final dots, as Cloudflare's export has the SOA record and at times others.
+func (d *draft) completeOwners() {
+	var buf [wire.MaxNameLength]byte
+	labels := d.source.Origin.Append(buf[:0])
+	doubled := appendKeyOf(nil, labels[:len(labels)-1])
+	at := slices.IndexFunc(d.entries, func(e entry) bool { return e.kind == wire.TypeSOA && bytes.Equal(d.key(&e), doubled) })
+	if at < 0 || len(doubled) == 0 {
+		return
+	}
+	d.warn(int(d.entries[at].line), "is an SOA record whose owner has no final dot: it is taken for that of the apex")
+	for i := range d.entries {
+		if e := &d.entries[i]; bytes.HasPrefix(d.key(e), doubled) {
+			e.key += uint32(len(doubled))
+			e.keyLength -= uint16(len(doubled))
+		}
+	}
 }
 
 // below returns the name under which a partial zone is served.

@@ -234,6 +234,54 @@ func TestAnswerRules(t *testing.T) {
 	}
 }
 
+// A zone as Cloudflare exports it, the SOA record without its final dot and all.
+const exported = `;;
+;; Domain:     example.com.
+;;
+;; SOA Record
+example.com	3600	IN	SOA	ada.ns.dns.test. dns.dns.test. 2051234567 10000 2400 604800 3600
+
+;; NS Records
+example.com.	86400	IN	NS	ada.ns.dns.test.
+example.com.	86400	IN	NS	bob.ns.dns.test.
+
+;; A Records
+blog.example.com.	1	IN	A	192.0.2.1 ; cf_tags=cf-proxied:true
+mail.example.com.	1	IN	A	192.0.2.25 ; the mail host cf_tags=team:post,cf-proxied:false
+ftp.example.com.	600	IN	A	192.0.2.1 ; a comment alone
+
+;; CNAME Records
+example.com.	1	IN	CNAME	elsewhere.example.net. ; cf_tags=cf-proxied:true
+www.example.com.	1	IN	CNAME	example.com. ; cf_tags=cf-proxied:false,cf-flatten-cname
+
+;; MX Records
+example.com	1	IN	MX	10 mail.example.com.
+`
+
+func TestExportedZoneDropsIn(t *testing.T) {
+	o := edged
+	o.Nameservers = nil
+	z, problems := tryBuild("example.com.", exported, o)
+	if len(problems) != 1 || !problems[0].Warning || problems[0].Line != 5 {
+		t.Error(problems)
+	}
+	for question, want := range map[string]string{
+		"example.com. SOA":     "answer; SOA 3600 ada.ns.dns.test. dns.dns.test. 2051234567 10000 2400 604800 3600",
+		"example.com. NS":      "answer; NS 86400 ada.ns.dns.test.; NS 86400 bob.ns.dns.test.",
+		"example.com. A":       "answer; A 300 203.0.113.10",
+		"example.com. MX":      "answer; MX 300 10 mail.example.com.",
+		"blog.example.com. A":  "answer; A 300 203.0.113.10",
+		"mail.example.com. A":  "answer; A 300 192.0.2.25",
+		"ftp.example.com. A":   "answer; A 600 192.0.2.1",
+		"www.example.com. A":   "flattened; -> example.com.",
+		"www.example.com. TXT": "no data",
+	} {
+		if got := find(z, question); got != want {
+			t.Errorf("%s: %s, want %s", question, got, want)
+		}
+	}
+}
+
 // What a zone's status does to records that are proxied.
 func TestStatuses(t *testing.T) {
 	const text = "www 60 A 192.0.2.1 ; cf_tags=cf-proxied:true"
