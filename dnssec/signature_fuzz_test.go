@@ -122,18 +122,18 @@ func FuzzCanonical(f *testing.F) {
 			f.Add(record.Header().Rrtype, rdataOf(f, record), []byte("\x01A\x00"))
 		}
 	}
-	for kind := range forms {
+	for kind := range 70 {
 		f.Add(uint16(kind), []byte("\x40ABCDEFGHIJKLMNOPQ\x01A\x00\x01B\x00"), []byte{})
 	}
 	f.Fuzz(func(t *testing.T, kind uint16, one, other []byte) {
 		if len(one) > 65535 || len(other) > 65535 {
 			return
 		}
-		first := appendCanonical(nil, wire.Type(kind), one)
+		first := wire.AppendCanonical(nil, wire.Type(kind), one)
 		if !bytes.Equal(lowered(first), lowered(one)) {
 			t.Fatalf("%q became %q", one, first)
 		}
-		if again := appendCanonical(nil, wire.Type(kind), first); !bytes.Equal(again, first) {
+		if again := wire.AppendCanonical(nil, wire.Type(kind), first); !bytes.Equal(again, first) {
 			t.Errorf("%q became %q the second time", first, again)
 		}
 		set := wire.RRset{Type: wire.Type(kind), Data: wire.Rdatas(nil).Add(one).Add(other).Add(one)}
@@ -149,7 +149,11 @@ func FuzzCanonical(f *testing.F) {
 // lowered folds the letters of ASCII everywhere.
 func lowered(b []byte) []byte {
 	b = bytes.Clone(b)
-	fold(b)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
 	return b
 }
 
