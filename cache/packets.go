@@ -29,15 +29,19 @@ const (
 const (
 	bitDO = 1 << iota
 	bitCD
+	bitCO
 )
 
-func appendPacketKey(dst, name []byte, t wire.Type, do, cd bool, view wire.View) []byte {
+func appendPacketKey(dst, name []byte, t wire.Type, do, co, cd bool, view wire.View) []byte {
 	var bits byte
 	if do {
 		bits |= bitDO
 	}
 	if cd {
 		bits |= bitCD
+	}
+	if co {
+		bits |= bitCO
 	}
 	dst = append(append(dst, bits, byte(view)), name...)
 	return append(dst, byte(t>>8), byte(t), 0, byte(wire.ClassIN))
@@ -86,7 +90,7 @@ func (p *Packets) Get(dst []byte, q *wire.Query, now time.Time) (wire.Answer, bo
 	}
 	var buf [maxPacketKey]byte
 	var r reader
-	key, moment := appendPacketKey(buf[:0], q.FoldedName(), q.Type, q.DO, q.CD, q.View), instantOf(now)
+	key, moment := appendPacketKey(buf[:0], q.FoldedName(), q.Type, q.DO, q.CO, q.CD, q.View), instantOf(now)
 	shard, hash := p.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
@@ -165,7 +169,7 @@ func (p *Packets) Due(q wire.Question, now time.Time) bool {
 	var name [wire.MaxNameLength]byte
 	var buf [maxPacketKey]byte
 	var r reader
-	key := appendPacketKey(buf[:0], q.Name.Append(name[:0]), q.Type, q.DO, q.CD, q.View)
+	key := appendPacketKey(buf[:0], q.Name.Append(name[:0]), q.Type, q.DO, q.CO, q.CD, q.View)
 	shard, hash := p.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
@@ -189,7 +193,7 @@ func (p *Packets) Put(q wire.Question, a wire.Answer, now time.Time, generation 
 	var name [wire.MaxNameLength]byte
 	var keyBuf [maxPacketKey]byte
 	var buf [1024]byte
-	key := appendPacketKey(keyBuf[:0], q.Name.Append(name[:0]), q.Type, q.DO, q.CD, q.View)
+	key := appendPacketKey(keyBuf[:0], q.Name.Append(name[:0]), q.Type, q.DO, q.CO, q.CD, q.View)
 	record, ok := appendPacket(buf[:0], key, &a, instantOf(now), generation)
 	if !ok {
 		return false

@@ -40,6 +40,9 @@ func query(t testing.TB, q wire.Question) *wire.Query {
 	if q.DO {
 		do = 0x80
 	}
+	if q.CO {
+		do |= 0x40
+	}
 	msg = append(msg, 0, 0, byte(wire.TypeOPT), 4, 0xd0, 0, 0, do, 0, 0, 0)
 	parsed := &wire.Query{View: q.View}
 	if verdict := parsed.Parse(msg); verdict != wire.Accept {
@@ -142,6 +145,7 @@ func TestPacketsKeepQuestionsApart(t *testing.T) {
 		{"another name", func(q *wire.Question) { q.Name = wire.MustName("ww2.example") }, false},
 		{"another type", func(q *wire.Question) { q.Type = wire.TypeAAAA }, false},
 		{"DO", func(q *wire.Question) { q.DO = true }, false},
+		{"CO", func(q *wire.Question) { q.DO, q.CO = true, true }, false},
 		{"CD", func(q *wire.Question) { q.CD = true }, false},
 		{"another view", func(q *wire.Question) { q.View = 1 }, false},
 		{"RD=0: the cache is not for snooping", func(q *wire.Question) { q.NoRecursion = true }, false},
@@ -165,12 +169,12 @@ func TestPacketsKeepQuestionsApart(t *testing.T) {
 func TestPacketsCompareTheName(t *testing.T) {
 	cache, q := New(Options{}), question("a.example", wire.TypeA)
 	a := answer(t, question("b.example", wire.TypeA), wire.NoError, 60)
-	other := appendPacketKey(nil, wire.MustName("b.example").Append(nil), wire.TypeA, false, false, 0)
+	other := appendPacketKey(nil, wire.MustName("b.example").Append(nil), wire.TypeA, false, false, false, 0)
 	record, ok := appendPacket(nil, other, &a, instantOf(epoch), cache.Generation())
 	if !ok {
 		t.Fatal("refused")
 	}
-	shard, hash := cache.Packets.entries.locate(appendPacketKey(nil, q.Name.Append(nil), q.Type, false, false, 0))
+	shard, hash := cache.Packets.entries.locate(appendPacketKey(nil, q.Name.Append(nil), q.Type, false, false, false, 0))
 	shard.put(hash, other, record, false)
 	if _, ok := cache.Packets.Get(nil, query(t, q), epoch); ok {
 		t.Error("answered with another name's answer")

@@ -79,7 +79,7 @@ func (f *front) seal(msg []byte, q *wire.Query, rcode wire.Rcode, errors []wire.
 	if !q.EDNS {
 		return msg
 	}
-	opt := wire.OPT{UDPSize: udpSize, DO: q.DO, Rcode: rcode, Errors: errors, Keepalive: -1, Padding: l.padding()}
+	opt := wire.OPT{UDPSize: udpSize, DO: q.DO, CO: q.CO, Rcode: rcode, Errors: errors, Keepalive: -1, Padding: l.padding()}
 	if l.keepsAlive(q) {
 		opt.Keepalive = int(l.idle / (100 * time.Millisecond))
 	}

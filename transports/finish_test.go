@@ -45,6 +45,11 @@ func TestFinish(t *testing.T) {
 				t.Error(m)
 			}
 		}},
+		{"RFC 9824 section 5.1: CO is copied", ask(3, name, func(m *dns.Msg) { m.SetEdns0(1232, true).IsEdns0().SetCo() }), 1, nil, link{}, func(t *testing.T, m *dns.Msg, _ int) {
+			if opt := m.IsEdns0(); !opt.Do() || !opt.Co() {
+				t.Error(m)
+			}
+		}},
 		{"RFC 8914 section 3: the answer's extended errors", ask(4, name, edns(1232)), 1, stale, link{}, func(t *testing.T, m *dns.Msg, _ int) {
 			if code, text := ede(m); code != 3 || text != "stale" {
 				t.Error(code, text)

@@ -241,7 +241,7 @@ func (j *job) takeQuery(q *wire.Query, msg []byte) {
 	kept := append(j.message[:0], msg[:wire.HeaderLength]...)
 	clear(kept[6:]) // no records behind the question
 	j.query.Parse(append(kept, q.RawQuestion()...))
-	j.query.EDNS, j.query.DO, j.query.UDPSize = q.EDNS, q.DO, q.UDPSize
+	j.query.EDNS, j.query.DO, j.query.CO, j.query.UDPSize = q.EDNS, q.DO, q.CO, q.UDPSize
 	j.query.Keepalive, j.query.Padding, j.query.View = q.Keepalive, q.Padding, q.View
 }
 

@@ -61,7 +61,7 @@ func checkAccepted(t *testing.T, msg []byte, q *wire.Query) {
 	}
 	want := wire.Question{
 		Name: wire.MustName(m.Question[0].Name), Type: wire.Type(m.Question[0].Qtype), Class: wire.Class(m.Question[0].Qclass),
-		DO: q.DO, CD: q.CD, NoRecursion: !m.RecursionDesired,
+		DO: q.DO, CO: q.CO, CD: q.CD, NoRecursion: !m.RecursionDesired,
 	}
 	if got := q.Question(); got != want {
 		t.Fatalf("question: %+v, want %+v", got, want)
@@ -73,7 +73,7 @@ func checkAccepted(t *testing.T, msg []byte, q *wire.Query) {
 	if opt == nil {
 		return
 	}
-	if opt.Version() != 0 || opt.Do() != q.DO || max(opt.UDPSize(), 512) != q.UDPSize || facts.keepalive != q.Keepalive {
+	if opt.Version() != 0 || opt.Do() != q.DO || (opt.Do() && opt.Co()) != q.CO || max(opt.UDPSize(), 512) != q.UDPSize || facts.keepalive != q.Keepalive {
 		t.Fatalf("EDNS: %v, %+v", opt, q)
 	}
 	checkOptions(t, opt, q)
@@ -240,7 +240,7 @@ func FuzzEDNS(f *testing.F) {
 		}
 		keepalive = min(max(keepalive, -1), math.MaxUint16)
 		checkOPT(t, &wire.OPT{
-			UDPSize: code, Rcode: wire.Rcode(code & 0xfff), DO: room%2 == 0, Cookie: q.Cookie, Keepalive: keepalive,
+			UDPSize: code, Rcode: wire.Rcode(code & 0xfff), DO: room%2 == 0, CO: room%4 == 0, Cookie: q.Cookie, Keepalive: keepalive,
 			Errors: []wire.ExtendedError{{Code: wire.EDE(code), Text: text}, {Code: wire.EDENetworkError}},
 		}, room)
 	})
@@ -252,7 +252,7 @@ func checkOPT(t *testing.T, want *wire.OPT, room int) {
 	if got == nil {
 		t.Fatal("no OPT record")
 	}
-	if got.UDPSize() != want.UDPSize || got.Do() != want.DO || got.Version() != 0 || got.ExtendedRcode()>>4 != int(want.Rcode)>>4 {
+	if got.UDPSize() != want.UDPSize || got.Do() != want.DO || got.Co() != want.CO || got.Version() != 0 || got.ExtendedRcode()>>4 != int(want.Rcode)>>4 {
 		t.Fatalf("got %v, want %+v", got, want)
 	}
 	errs, fixed := 0, 11

@@ -15,6 +15,7 @@ type Question struct {
 	Type  Type
 	Class Class
 	DO    bool // DNSSEC records are wanted (RFC 3225)
+	CO    bool // NXDOMAIN may stand beside a compact denial (RFC 9824 section 5.1)
 	CD    bool // checking is disabled (RFC 4035 section 3.2.2)
 	View  View
 

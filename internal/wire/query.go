@@ -14,6 +14,7 @@ type Query struct {
 
 	EDNS      bool // the message has an OPT record; what follows is from there
 	DO        bool
+	CO        bool   // compact answers are understood (RFC 9824 section 5.1); only with DO
 	UDPSize   uint16 // at least 512 (RFC 6891 section 6.2.3); 512 without EDNS
 	Cookie    []byte // client cookie and, behind it, the server cookie (RFC 7873 section 4), nil without
 	Keepalive bool   // edns-tcp-keepalive (RFC 7828)
@@ -96,7 +97,7 @@ const minUDPSize = 512
 // forgetEDNS undoes what was read of an OPT record before the message turned out to be malformed: the answer goes out
 // as to a client without EDNS.
 func (q *Query) forgetEDNS() {
-	q.EDNS, q.DO, q.Keepalive, q.Padding = false, false, false, false
+	q.EDNS, q.DO, q.CO, q.Keepalive, q.Padding = false, false, false, false, false
 	q.UDPSize, q.Cookie = minUDPSize, nil
 }
 
@@ -201,6 +202,7 @@ func (q *Query) parseOPT(r record) bool {
 	q.EDNS = true
 	q.UDPSize = max(r.class, minUDPSize)
 	q.DO = r.ttl&(1<<15) != 0
+	q.CO = q.DO && r.ttl&(1<<14) != 0
 	if version := byte(r.ttl >> 16); version != 0 { // RFC 6891 section 6.1.3
 		q.reject(BadVers, EDEOther, "EDNS version")
 		return true // options of another version are not ours to read
@@ -267,7 +269,7 @@ const edeInvalidQueryType EDE = 30
 func (q *Query) Question() Question {
 	return Question{
 		Name: intern(q.folded[:q.nameLen]), Type: q.Type, Class: q.Class,
-		DO: q.DO, CD: q.CD, View: q.View, NoRecursion: !q.RD,
+		DO: q.DO, CO: q.CO, CD: q.CD, View: q.View, NoRecursion: !q.RD,
 	}
 }
 

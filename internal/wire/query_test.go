@@ -223,7 +223,7 @@ func TestOptions(t *testing.T) {
 			if verdict != c.verdict || (verdict == wire.Reject && q.Rcode != wire.FormErr) {
 				t.Errorf("got verdict %d, %v", verdict, q.Rcode)
 			}
-			if verdict == wire.Reject && (q.EDNS || q.DO || q.UDPSize != 512 || q.Cookie != nil || q.Padding || q.Keepalive) {
+			if verdict == wire.Reject && (q.EDNS || q.DO || q.CO || q.UDPSize != 512 || q.Cookie != nil || q.Padding || q.Keepalive) {
 				t.Errorf("something of a malformed OPT record stays: %+v", q)
 			}
 		})
@@ -252,6 +252,16 @@ func TestParseReadsEDNS(t *testing.T) {
 	}
 }
 
+// RFC 9824 section 5.1: the flag counts beside DO only.
+func TestParseReadsCompactAnswersOK(t *testing.T) {
+	for flags, want := range map[uint32]bool{0: false, 1 << 15: false, 1 << 14: false, 1<<15 | 1<<14: true} {
+		var q wire.Query
+		if verdict := q.Parse(withOPT(1232, flags)); verdict != wire.Accept || q.CO != want || q.Question().CO != want {
+			t.Errorf("flags %#x: verdict %d, %v", flags, verdict, q.CO)
+		}
+	}
+}
+
 func TestParseReadsFlags(t *testing.T) {
 	for flags, want := range map[uint16][3]bool{0: {}, rd: {true, false, false}, ad: {false, true, false}, cd: {false, false, true}, rd | ad | cd: {true, true, true}} {
 		var q wire.Query
@@ -265,11 +275,11 @@ func TestParseReadsFlags(t *testing.T) {
 func TestParseForgetsTheQueryBefore(t *testing.T) {
 	var q wire.Query
 	q.View = 3
-	q.Parse(withOPT(4096, 1<<15, option(wire.OptionCookie, "12345678"), option(wire.OptionKeepalive, ""), option(wire.OptionPadding, "")))
+	q.Parse(withOPT(4096, 3<<14, option(wire.OptionCookie, "12345678"), option(wire.OptionKeepalive, ""), option(wire.OptionPadding, "")))
 	if verdict := q.Parse(plain(0)); verdict != wire.Accept {
 		t.Fatalf("verdict %d", verdict)
 	}
-	if q.EDNS || q.DO || q.UDPSize != 512 || q.Cookie != nil || q.Keepalive || q.Padding || q.RD {
+	if q.EDNS || q.DO || q.CO || q.UDPSize != 512 || q.Cookie != nil || q.Keepalive || q.Padding || q.RD {
 		t.Errorf("something stays: %+v", q)
 	}
 	if q.View != 3 {

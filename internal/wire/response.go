@@ -8,7 +8,7 @@ import (
 // An OPT is what goes into the OPT record of a response (RFC 6891 section 6).
 type OPT struct {
 	UDPSize uint16
-	DO      bool
+	DO, CO  bool
 	Rcode   Rcode // its upper eight bits
 	Errors  []ExtendedError
 	Cookie  []byte // client and server cookie
@@ -21,12 +21,15 @@ type OPT struct {
 // AppendOPT appends an OPT record to a message and counts it. Errors that do not fit in room octets are left out,
 // text first, so that a report never costs the answer its place; padding takes what room is left.
 func AppendOPT(msg []byte, opt *OPT, room int) []byte {
-	var do byte
+	var flags byte
 	if opt.DO {
-		do = 0x80
+		flags |= 0x80
+	}
+	if opt.CO { // RFC 9824 section 5.1
+		flags |= 0x40
 	}
 	start := len(msg)
-	msg = append(msg, 0, 0, byte(TypeOPT), byte(opt.UDPSize>>8), byte(opt.UDPSize), byte(opt.Rcode>>4), 0, do, 0, 0, 0)
+	msg = append(msg, 0, 0, byte(TypeOPT), byte(opt.UDPSize>>8), byte(opt.UDPSize), byte(opt.Rcode>>4), 0, flags, 0, 0, 0)
 	if len(opt.Cookie) > 0 {
 		msg = appendOption(msg, OptionCookie, opt.Cookie)
 	}
