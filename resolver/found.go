@@ -5,6 +5,7 @@ import (
 
 	"tacit/cache"
 	"tacit/internal/wire"
+	"tacit/zone"
 )
 
 // A found is what is known of one name and type.
@@ -24,8 +25,9 @@ type found struct {
 	status wire.Status  // the least of all parts
 	reason wire.ExtendedError
 
-	local bool        // a zone served here says so
-	flat  *flattening // with alias: it is not shown
+	local  bool        // a zone served here says so
+	flat   *flattening // with alias: it is not shown
+	signer *zone.Zone  // with local: that zone, if it is signed
 }
 
 // A timed is an RRset with the time at which it expires.
@@ -33,7 +35,8 @@ type timed struct {
 	set             wire.RRset
 	stored, expires time.Time
 	status          wire.Status
-	synthesised     bool // from a DNAME: no signature covers it
+	synthesised     bool       // from a DNAME: no signature covers it
+	signer          *zone.Zone // signs it for who wants that; nil: it has the signatures that it came with
 }
 
 func (t *timed) ttl(now time.Time) uint32 {

@@ -50,6 +50,7 @@ func (r *Resolver) local(name wire.Name, kind wire.Type, now time.Time) (f found
 	case zone.Flattened:
 		f.outcome, f.target = alias, finding.Target
 		f.flat = &flattening{owner: name, ttl: finding.TTL, soa: ownWord(finding.SOA, now)}
+		f.vouch(own)
 		return f, nil, true, nil
 	case zone.NoData:
 		f.outcome, f.soa = noData, ownWord(finding.SOA, now)
@@ -60,6 +61,7 @@ func (r *Resolver) local(name wire.Name, kind wire.Type, now time.Time) (f found
 		f.sets = append(f.sets, *ownWord(&finding.Sets[i], now))
 	}
 	f.cut = own.Origin()
+	f.vouch(own)
 	return f, nil, true, nil
 }
 
@@ -74,6 +76,8 @@ type flattening struct {
 	ttl   uint32
 	soa   *timed
 	from  int // where in the answer the way to them begins
+
+	signer *zone.Zone // of the owner's zone; nil: it is not signed
 }
 
 // flatten ends a flattening, at the end of the way: the addresses move to its owner. A target that has none, or that does not
@@ -84,11 +88,12 @@ func (r *result) flatten(f *found) {
 	way := r.answer[flat.from:]
 	r.answer = r.answer[:flat.from]
 	if f.outcome != answer {
-		r.rcode, r.soa, r.proof = wire.NoError, flat.soa, nil
+		r.rcode, r.soa, r.proof, r.denial = wire.NoError, flat.soa, nil, denial{flat.signer, flat.owner}
 		return
 	}
 	addresses := way[len(way)-1]
-	addresses.set.Name, addresses.set.Sigs = flat.owner, nil
+	addresses.set.Name, addresses.set.Sigs, addresses.signer = flat.owner, nil, flat.signer
+	addresses.set.TTL = min(addresses.set.TTL, flat.ttl)
 	least := addresses.expires
 	for i := range way {
 		if way[i].expires.Before(least) {
@@ -143,9 +148,9 @@ func refer(q wire.Question, cut *zone.Cut, now time.Time) wire.Answer {
 	b := builders.Get().(*wire.Builder)
 	defer builders.Put(b)
 	b.Begin(nil, q, wire.NoError, 0)
-	err := b.Add(wire.AuthoritySection, &cut.NS, cut.NS.TTL, q.DO)
-	if cut.DS != nil && q.DO && err == nil {
-		err = b.Add(wire.AuthoritySection, cut.DS, cut.DS.TTL, true)
+	err := b.Add(wire.AuthoritySection, &cut.NS, cut.NS.TTL, false)
+	if q.DO && err == nil {
+		err = addParentWord(b, cut, now)
 	}
 	for i := range cut.Glue {
 		if err == nil {
@@ -156,6 +161,14 @@ func refer(q wire.Question, cut *zone.Cut, now time.Time) wire.Answer {
 		return failed(&Error{Step: stepAnswer, EDE: wire.EDEOther, Err: err}).pack(q, now)
 	}
 	return wire.Answer{Packet: b.Message(), Expires: now}
+}
+
+func addParentWord(b *wire.Builder, cut *zone.Cut, now time.Time) error {
+	set, err := parentWord(cut, now)
+	if err != nil || set == nil {
+		return err
+	}
+	return b.Add(wire.AuthoritySection, set, set.TTL, true)
 }
 
 // localCut returns the delegation at or above name that a zone served here makes. Its servers may stand anywhere: the operator

@@ -50,6 +50,7 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 		res.append(&f)
 		res.stale = res.stale || state == cache.Stale
 		due = due || f.due
+		q.CD = q.CD && !f.mustBeChecked()
 		if f.outcome != alias {
 			return res, due, true
 		}

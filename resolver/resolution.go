@@ -83,6 +83,7 @@ func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) 
 			return res
 		}
 		s.traceAlias(&f)
+		s.checking = s.checking || s.validator != nil && f.mustBeChecked()
 		for i := range f.sets {
 			if f.sets[i].set.Type == wire.TypeCNAME {
 				seen[f.sets[i].set.Name] = true

@@ -24,6 +24,7 @@ type result struct {
 	authoritative bool // the first of them comes from a zone served here (RFC 1035 section 4.1.1)
 	local         bool // all of them do
 	flat          *flattening
+	denial        denial
 }
 
 // staleTTL is the TTL of records that have expired (RFC 8767 section 4).
@@ -41,7 +42,7 @@ func (r *result) append(f *found) {
 		}
 	}
 	r.proof = append(r.proof, f.proof...)
-	r.soa = f.soa
+	r.soa, r.denial = f.soa, denial{f.signer, f.target}
 	if f.status >= wire.Insecure && f.reason.Text != "" && !slices.Contains(r.errs, f.reason) { // one for all names of a zone
 		r.errs = append(r.errs, f.reason)
 	}
@@ -94,7 +95,7 @@ var builders = sync.Pool{New: func() any { return new(wire.Builder) }}
 func (r *result) pack(q wire.Question, now time.Time) wire.Answer {
 	b := builders.Get().(*wire.Builder)
 	defer builders.Put(b)
-	b.Begin(nil, q, r.rcode, r.flags())
+	b.Begin(nil, q, r.rcodeFor(q), r.flags())
 	expires, err := r.write(b, q, now)
 	if err != nil {
 		return failed(&Error{Step: stepAnswer, EDE: wire.EDEOther, Err: err}).pack(q, now)
@@ -142,7 +143,17 @@ func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires
 		if r.stale && ttl == 0 {
 			ttl = staleTTL
 		}
-		return b.Add(section, &t.set, ttl, q.DO)
+		if !q.DO || t.signer == nil {
+			return b.Add(section, &t.set, ttl, q.DO)
+		}
+		set, until, err := t.signed(now)
+		if err != nil {
+			return err
+		}
+		if until.Before(expires) {
+			expires = until
+		}
+		return b.Add(section, &set, ttl, true)
 	}
 	for i := range r.answer {
 		if err := add(wire.AnswerSection, &r.answer[i]); err != nil {
@@ -155,6 +166,11 @@ func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires
 		}
 	} else if !r.lasting(q.Type) {
 		expires = now
+	}
+	if q.DO && r.soa != nil && r.denial.signer != nil {
+		if err := add(wire.AuthoritySection, r.proofFor(q.Type)); err != nil {
+			return expires, err
+		}
 	}
 	if q.DO {
 		err = r.writeProof(b, uint32(max(0, expires.Sub(now))/time.Second))

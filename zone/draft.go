@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"math"
 	"net/netip"
 	"slices"
@@ -131,7 +132,7 @@ func (d *draft) add(s *scanned) error {
 		return errClass
 	case kind.IsMeta():
 		return errMeta
-	case isMadeBySigning(kind):
+	case isMadeBySigning(kind), d.settings.Signing != Unsigned && isMadeByKeys(kind):
 		d.warn(s.line, dns.Type(kind).String()+" records are made by who signs, and are left out")
 		return nil
 	case len(d.octets) > 1<<31:
@@ -207,6 +208,9 @@ func isMadeBySigning(t wire.Type) bool {
 	return t == wire.TypeRRSIG || t == wire.TypeNSEC || t == wire.TypeNSEC3 || t == nsec3param
 }
 
+// isMadeByKeys reports whether records of a type come from the keys that a zone is signed with.
+func isMadeByKeys(t wire.Type) bool { return t == wire.TypeDNSKEY || t == typeCDS || t == typeCDNSKEY }
+
 func (d *draft) report(line int, text string, code int) {
 	d.grave++
 	d.problems = append(d.problems, Problem{File: d.source.File, Line: line, Text: text, Code: code})
@@ -234,6 +238,7 @@ func (d *draft) finish() *Zone {
 		slices.SortStableFunc(d.entries, byKey)
 	}
 	d.zone = &Zone{origin: d.target}
+	d.takeKey()
 	d.edge = newEdgeSets(d.options, &d.settings)
 	d.apex()
 	for rest := d.entries; len(rest) > 0 && d.grave < maxProblems; {
@@ -264,6 +269,32 @@ func (d *draft) completeOwners() {
 			e.key += uint32(len(doubled))
 			e.keyLength -= uint16(len(doubled))
 		}
+	}
+}
+
+// takeKey readies what signs the zone. Without it the zone is not answered for: those who know that it is signed would believe
+// nothing of it.
+func (d *draft) takeKey() {
+	if d.settings.Signing == Unsigned {
+		return
+	}
+	d.zone.withheld = true
+	if d.options.Keys == nil {
+		return
+	}
+	signer, fresh, err := d.options.Keys.signer(d.target)
+	switch {
+	case err != nil:
+		p := Problem{File: d.source.File, Text: err.Error()}
+		if cause := errors.Unwrap(err); cause != nil {
+			p.Detail = cause.Error()
+		}
+		d.problems = append(d.problems, p)
+	case signer != nil:
+		d.zone.signer, d.zone.withheld = signer, false
+	}
+	if fresh && err == nil {
+		d.warn(0, "a key was made for this zone: tacit zone ds prints the DS record for its parent")
 	}
 }
 
@@ -540,6 +571,9 @@ func (d *draft) atApex(sets []made) []made {
 		m.data = m.data.Add(d.makeSOA(sets[at].data))
 	}
 	sets = append(sets, m)
+	if d.zone.signer != nil {
+		sets = append(sets, d.zone.signer.keySets(d.settings.Signing == Withdrawing)...)
+	}
 	d.zone.soa = wire.RRset{Name: d.target, Type: wire.TypeSOA, TTL: min(m.ttl, negativeTTL(m.data)), Data: m.data}
 	return sets
 }

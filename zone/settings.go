@@ -41,9 +41,23 @@ const (
 
 var flattenings = map[string]Flattening{"in-zone": FlattenInZone, "apex": FlattenApex, "all": FlattenAll}
 
+// A Signing says whether a zone is signed. The words behind signed= are those of the Cloudflare API.
+type Signing uint8
+
+// Signings.
+const (
+	Unsigned    Signing = iota
+	Signed              // and the parent is asked for a DS record (RFC 7344)
+	Withdrawing         // signed still, and the parent is asked to drop its DS records (RFC 8078 section 4)
+)
+
+var signings = map[string]Signing{
+	"": Signed, "pending": Signed, "active": Signed, "pending-disabled": Withdrawing, "disabled": Withdrawing,
+}
+
 // Settings are what a zone file says of the zone as a whole, in a comment that stands before all records:
 //
-//	; tacit: status=pending flatten=all edge=203.0.113.10,2001:db8::10
+//	; tacit: signed status=pending flatten=all edge=203.0.113.10,2001:db8::10
 type Settings struct {
 	Status        Status
 	Paused        bool // the same as pending, whatever the status
@@ -51,6 +65,7 @@ type Settings struct {
 	MultiProvider bool // the NS records of the file count, too
 	Flattening    Flattening
 	Edge          []netip.Addr // instead of those of the configuration
+	Signing       Signing
 }
 
 const settingsMark = "tacit:"
@@ -87,7 +102,8 @@ func readSettings(file string, text []byte) (s Settings, problems Problems) {
 
 // Why a setting is none.
 const (
-	errSetting    problemText = "is no setting of a zone: status, paused, type, flatten, multi-provider, edge"
+	errSetting    problemText = "is no setting of a zone: status, paused, type, flatten, multi-provider, edge, signed"
+	errSigning    problemText = "signed is one of active, pending, pending-disabled, disabled, or stands alone"
 	errStatus     problemText = "status is one of active, initializing, pending, moved, deleted"
 	errType       problemText = "type is one of full, partial"
 	errFlattening problemText = "flatten is one of in-zone, apex, all"
@@ -111,6 +127,9 @@ func (s *Settings) set(word string) (err error) {
 	case "flatten":
 		s.Flattening, known = flattenings[value]
 		err = errFlattening
+	case "signed":
+		s.Signing, known = signings[value]
+		err = errSigning
 	case "edge":
 		return s.setEdge(value)
 	default:
@@ -139,6 +158,8 @@ type Options struct {
 	Nameservers []wire.Name
 	// Edge is where proxied records lead.
 	Edge Edge
+	// Keys sign the zones that say so. Nil: those are built, and not answered for.
+	Keys *Keys
 }
 
 // An Edge is what stands before the origins of proxied records.

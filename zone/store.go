@@ -68,7 +68,7 @@ func (f *file) unchanged(now fs.FileInfo) bool {
 // Open reads all zones. Where before, which may be nil, was made with the same options, what it has read is not read again.
 func Open(o *StoreOptions, before *Store) *Store {
 	s := &Store{options: *o, files: map[string]*file{}}
-	if before != nil && reflect.DeepEqual(before.options.Options, o.Options) {
+	if before != nil && before.options.alike(&o.Options) {
 		before.mu.Lock()
 		for path, f := range before.files {
 			again := *f
@@ -79,6 +79,13 @@ func Open(o *StoreOptions, before *Store) *Store {
 	s.current.Store(NewZones())
 	s.look(false)
 	return s
+}
+
+// alike reports whether the same files would make the same zones. Keys are told apart as such: what they hold changes.
+func (o *Options) alike(p *Options) bool {
+	a, b := *o, *p
+	a.Keys, b.Keys = nil, nil
+	return o.Keys == p.Keys && reflect.DeepEqual(a, b)
 }
 
 // Zones returns what is served now.
@@ -218,7 +225,7 @@ func (f *file) build(o *StoreOptions, before *Zone, now time.Time) {
 	case problems.Grave():
 		f.zone, f.withheld = before, before == nil
 		return
-	case z != nil && before != nil && z.equal(&before.contents):
+	case z != nil && before != nil && z.withheld == before.withheld && z.equal(&before.contents):
 		z = before
 	case z != nil && before != nil && !isLater(z.serial, before.serial):
 		src.After = before.serial

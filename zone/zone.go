@@ -12,7 +12,8 @@ type Zone struct {
 	records int
 	cuts    bool // some names are delegated, or redirected by a DNAME
 
-	withheld bool // the file is bad: nothing is said
+	withheld bool    // the file is bad, or its key is not there: nothing is said
+	signer   *Signer // nil: not signed
 }
 
 // Origin returns the name of the apex.
@@ -54,13 +55,23 @@ type Finding struct {
 
 // A Cut is a delegation: a zone cut, its servers with their glue, and what the parent says of its keys.
 type Cut struct {
-	NS   wire.RRset
-	DS   *wire.RRset // nil: the zone is not signed, as far as its parent knows
-	Glue []wire.RRset
+	NS     wire.RRset
+	DS     *wire.RRset // nil: the zone is not signed, as far as its parent knows
+	Glue   []wire.RRset
+	Parent *Zone
 }
 
-// Find answers for a name that lies within the zone (RFC 1034 section 4.3.2, RFC 4592 section 3.3.1).
+// Find answers for a name that lies within the zone (RFC 1034 section 4.3.2, RFC 4592 section 3.3.1). What it finds is not signed
+// yet: Sign and Deny of a signed zone do that for those who want it.
 func (z *Zone) Find(name wire.Name, kind wire.Type) Finding {
+	f := z.find(name, kind)
+	if z.signer != nil && kind == wire.TypeNSEC {
+		return z.findSigned(name, f)
+	}
+	return f
+}
+
+func (z *Zone) find(name wire.Name, kind wire.Type) Finding {
 	if z.withheld {
 		return Finding{Outcome: Withheld}
 	}
@@ -155,7 +166,7 @@ func (z *Zone) redirect(dname set, owner key, name wire.Name, kind wire.Type) Fi
 // delegate makes the referral of a zone cut.
 func (z *Zone) delegate(i int, at key, ns set) Finding {
 	name := z.nameOf(at)
-	cut := &Cut{NS: ns.rrset(name)}
+	cut := &Cut{NS: ns.rrset(name), Parent: z}
 	if ds := z.set(i, wire.TypeDS); ds != nil {
 		set := ds.rrset(name)
 		cut.DS = &set

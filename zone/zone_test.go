@@ -376,7 +376,7 @@ func TestProblems(t *testing.T) {
 		{"; tacit: status=sleeping\nwww A 192.0.2.1", "z:1: status is one of active, initializing, pending, moved, deleted"},
 		{"www 2147483648 A 192.0.2.1", "z:1: has a TTL of more than 2147483647"},
 		{"www A 192.0.2.1\nwww TXT there\n" + strings.Repeat("www TXT here\n", maxInSet), fmt.Sprintf("z:%d: is one of more records of its name and type than a message holds", maxInSet+2)},
-		{"; tacit: colour=red", "z:1: is no setting of a zone: status, paused, type, flatten, multi-provider, edge"},
+		{"; tacit: colour=red", "z:1: is no setting of a zone: status, paused, type, flatten, multi-provider, edge, signed"},
 	} {
 		_, problems := tryBuild("example.", test.text, o)
 		if got := problems.Error(); got != test.want {

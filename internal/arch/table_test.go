@@ -38,7 +38,7 @@ var rooms = []room{
 	{path: "cache", may: []string{"internal/wire"}},
 	{path: "upstream", may: []string{"internal/wire", "internal/work"}, unpredictable: true},
 	{path: "dnssec", may: []string{"internal/wire", "internal/work"}},
-	{path: "zone", may: []string{"internal/wire"}},
+	{path: "zone", may: []string{"internal/wire", "internal/place"}},
 	{path: "policy", may: []string{"internal/wire", "internal/privacy"}},
 	{path: "admin", may: []string{"internal/wire", "internal/place"}},
 	{path: "internal/wire", standard: true},
