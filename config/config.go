@@ -126,6 +126,7 @@ type Zones struct {
 	zone.Options
 	Files     []zone.File // paths, made absolute against the configuration's own
 	Directory string      // likewise
+	KeyFiles  string      // likewise a directory; empty: as the service manager says
 }
 
 // Any reports whether there may be zones.

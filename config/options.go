@@ -363,6 +363,12 @@ var options = []option{
 		set:   func(k *checker, v value) { k.config.Zones.Directory = k.config.resolvePath(v.text) },
 	},
 	{
+		table: "zones", key: "keys", kind: textKind, form: formPath, standard: `""`,
+		about: "Keeps the private keys of zones whose files say that they are signed; tacit makes them. " +
+			"Empty: zone-keys in the directory that STATE_DIRECTORY names, as systemd sets it.",
+		set: func(k *checker, v value) { k.config.Zones.KeyFiles = k.config.resolvePath(v.text) },
+	},
+	{
 		table: "zones", key: "nameservers", kind: listKind, form: formName, standard: `[]`,
 		about: "The name servers of all zones, in place of the NS and SOA records in their files. Empty: those of the files.",
 		set:   func(k *checker, v value) { k.config.Zones.Nameservers = all(k, v, parseName) },

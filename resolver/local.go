@@ -65,6 +65,16 @@ func (r *Resolver) local(name wire.Name, kind wire.Type, now time.Time) (f found
 	return f, nil, true, nil
 }
 
+// localFirst is local for those who want recursion: what a zone signed here has for a DS RRset is its parent's to say, wherever that is
+// served (RFC 4035 section 3.1.4.1).
+func (r *Resolver) localFirst(name wire.Name, kind wire.Type, now time.Time) (f found, cut *zone.Cut, ok bool, err error) {
+	f, cut, ok, err = r.local(name, kind, now)
+	if ok && kind == wire.TypeDS && f.signer != nil && f.signer.Origin() == name && !name.IsRoot() {
+		return found{}, nil, false, nil
+	}
+	return f, cut, ok, err
+}
+
 // ownWord gives an RRset of a zone served here its whole TTL: authority does not count down.
 func ownWord(set *wire.RRset, now time.Time) *timed {
 	return &timed{set: *set, stored: now, expires: now.Add(time.Duration(set.TTL) * time.Second), status: wire.Insecure}

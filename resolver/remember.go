@@ -62,7 +62,7 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 // knownFor returns what is known of name that may answer q: to whoever wants answers checked, nothing that was not, but
 // what follows from validated denials.
 func (r *Resolver) knownFor(q wire.Question, name wire.Name, now time.Time) (found, cache.State) {
-	if f, _, ok, err := r.local(name, q.Type, now); ok || err != nil {
+	if f, _, ok, err := r.localFirst(name, q.Type, now); ok || err != nil {
 		if err != nil {
 			return found{}, cache.Missing
 		}

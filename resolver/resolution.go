@@ -96,7 +96,7 @@ func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) 
 // lookUp finds one name and type: known, or by iteration. A failure is remembered (RFC 9520).
 func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type) (found, error) {
 	now := s.now()
-	if f, _, ok, err := s.local(name, kind, now); ok || err != nil {
+	if f, _, ok, err := s.localFirst(name, kind, now); ok || err != nil {
 		s.traceLocal(name, kind, &f)
 		return f, err
 	}

@@ -134,48 +134,61 @@ func (r *result) flags() wire.Flags {
 	return flags
 }
 
+// write writes the sections of a message.
 func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires time.Time, err error) {
-	add := func(section wire.Section, t *timed) error {
-		if expires.IsZero() || t.expires.Before(expires) {
-			expires = t.expires
-		}
-		ttl := t.ttl(now)
-		if r.stale && ttl == 0 {
-			ttl = staleTTL
-		}
-		if !q.DO || t.signer == nil {
-			return b.Add(section, &t.set, ttl, q.DO)
-		}
-		set, until, err := t.signed(now)
-		if err != nil {
-			return err
-		}
-		if until.Before(expires) {
-			expires = until
-		}
-		return b.Add(section, &set, ttl, true)
-	}
+	w := writer{Builder: b, question: q, now: now, stale: r.stale}
 	for i := range r.answer {
-		if err := add(wire.AnswerSection, &r.answer[i]); err != nil {
-			return expires, err
+		w.add(wire.AnswerSection, &r.answer[i])
+	}
+	switch {
+	case r.proofAnswers(q):
+		w.addProof(wire.AnswerSection, r.proofFor(q.Type))
+	case r.soa != nil:
+		w.add(wire.AuthoritySection, r.soa)
+		if q.DO && r.denial.signer != nil {
+			w.addProof(wire.AuthoritySection, r.proofFor(q.Type))
 		}
+	case !r.lasting(q.Type):
+		w.expires = now
 	}
-	if r.soa != nil {
-		if err := add(wire.AuthoritySection, r.soa); err != nil {
-			return expires, err
-		}
-	} else if !r.lasting(q.Type) {
-		expires = now
+	if w.err == nil && q.DO {
+		w.err = r.writeProof(b, uint32(max(0, w.expires.Sub(now))/time.Second))
 	}
-	if q.DO && r.soa != nil && r.denial.signer != nil {
-		if err := add(wire.AuthoritySection, r.proofFor(q.Type)); err != nil {
-			return expires, err
-		}
+	return w.expires, w.err
+}
+
+// A writer writes RRsets until something goes wrong.
+type writer struct {
+	*wire.Builder
+	question wire.Question
+	now      time.Time
+	stale    bool
+	expires  time.Time // when the first of them does
+	err      error
+}
+
+func (w *writer) add(section wire.Section, t *timed) {
+	if w.err != nil {
+		return
 	}
-	if q.DO {
-		err = r.writeProof(b, uint32(max(0, expires.Sub(now))/time.Second))
+	w.lastUntil(t.expires)
+	ttl := t.ttl(w.now)
+	if w.stale && ttl == 0 {
+		ttl = staleTTL
 	}
-	return expires, err
+	set := &t.set
+	if w.question.DO && t.signer != nil {
+		set = w.sign(t)
+	}
+	if w.err == nil {
+		w.err = w.Add(section, set, ttl, w.question.DO)
+	}
+}
+
+func (w *writer) lastUntil(end time.Time) {
+	if w.expires.IsZero() || end.Before(w.expires) {
+		w.expires = end
+	}
 }
 
 // writeProof adds what shows a DNSSEC-aware client that the rest is true (RFC 4035 section 3.1.3).

@@ -42,10 +42,16 @@ type denial struct {
 // rcodeFor is the RCODE for q. To those who want DNSSEC records a name that does not exist is one without data, as its compact proof
 // says, unless they have said that they know both (RFC 9824 sections 3.1 and 5.1).
 func (r *result) rcodeFor(q wire.Question) wire.Rcode {
-	if r.rcode == wire.NXDomain && r.denial.signer != nil && q.DO && !q.CO {
+	if r.rcode == wire.NXDomain && r.denial.signer != nil && q.DO && (!q.CO || r.proofAnswers(q)) {
 		return wire.NoError
 	}
 	return r.rcode
+}
+
+// proofAnswers reports whether the proof itself is what was asked for. It says of each name that it has NSEC and RRSIG records, so
+// that nobody would believe it that there is none.
+func (r *result) proofAnswers(q wire.Question) bool {
+	return r.denial.signer != nil && r.soa != nil && (q.DO || r.rcode == wire.NoError) && (q.Type == wire.TypeNSEC || q.Type == wire.TypeRRSIG)
 }
 
 // proofFor returns the compact proof that there is nothing of a type, for as long as the SOA record lasts.
@@ -55,8 +61,28 @@ func (r *result) proofFor(kind wire.Type) *timed {
 	return &t
 }
 
-// signed returns the RRset with its signature, and until when that would be made again.
-func (t *timed) signed(now time.Time) (wire.RRset, time.Time, error) { return sign(t.signer, &t.set, now) }
+// addProof adds a compact proof; of one that answers a question for signatures, its signature.
+func (w *writer) addProof(section wire.Section, proof *timed) {
+	if w.question.Type != wire.TypeRRSIG || section != wire.AnswerSection {
+		w.add(section, proof)
+		return
+	}
+	if set := w.sign(proof); w.err == nil {
+		set.Type, set.Data, set.Sigs = wire.TypeRRSIG, set.Sigs, nil
+		w.add(section, &timed{set: *set, expires: proof.expires})
+	}
+}
+
+// sign returns the RRset with its signature. What is written does not last longer than until the signature is made anew.
+func (w *writer) sign(t *timed) *wire.RRset {
+	set, until, err := sign(t.signer, &t.set, w.now)
+	if err != nil {
+		w.err = err
+		return &set
+	}
+	w.lastUntil(until)
+	return &set
+}
 
 func sign(by *zone.Zone, set *wire.RRset, now time.Time) (wire.RRset, time.Time, error) {
 	with := *set

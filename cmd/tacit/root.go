@@ -20,7 +20,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newServe(), newCheck(), newTrace(), newFlush(), newNTA(), newStatus(), newReload(), newAnchors(), newLab(),
-		newClient(), newDevCert(), newVersion(), newMan())
+		newZone(), newClient(), newDevCert(), newVersion(), newMan())
 	return root
 }
 

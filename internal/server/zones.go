@@ -23,6 +23,8 @@ type zones struct {
 	current atomic.Pointer[policy.SpecialUse]
 	changed func(moved []wire.Name) // hears which zones have come or gone, if any
 	served  []wire.Name             // as they were told last
+	keys    *zone.Keys
+	keyPath string
 }
 
 // newZones opens the zones of a configuration; before, which may be nil, are those of the last one.
@@ -31,11 +33,17 @@ func newZones(c *config.Config, env Env, before *zones, own []policy.Own) *zones
 		return policy.NewSpecialUse(append(ownNames(c), served...), own...)
 	}}
 	var old *zone.Store
+	z.keyPath = keyPath(c)
 	if before != nil {
 		old = before.Store
 	}
+	if before != nil && before.keyPath == z.keyPath {
+		z.keys = before.keys // or all zones would be built anew
+	} else {
+		z.keys = zone.NewKeys(z.keyPath)
+	}
 	z.Store = zone.Open(&zone.StoreOptions{
-		Options: zoneOptions(c), Files: c.Zones.Files, Directory: c.Zones.Directory,
+		Options: zoneOptions(c, z.keys), Files: c.Zones.Files, Directory: c.Zones.Directory,
 		Now: env.Now, Told: func(path string, p zone.Problems) { tellProblems(env, path, p) }, Changed: z.renew,
 	}, old)
 	z.served = z.Zones().Origins()
@@ -43,9 +51,24 @@ func newZones(c *config.Config, env Env, before *zones, own []policy.Own) *zones
 	return z
 }
 
-// zoneOptions adds to what the configuration says of zones where tacit itself can be reached.
-func zoneOptions(c *config.Config) zone.Options {
+// keyDirectoryName is the name of the keys' directory in the one that a service manager gives.
+const keyDirectoryName = "zone-keys"
+
+// keyPath returns the directory of the keys of signed zones, or nothing.
+func keyPath(c *config.Config) string {
+	if c.Zones.KeyFiles != "" {
+		return c.Zones.KeyFiles
+	}
+	return inDirectory("STATE_DIRECTORY", keyDirectoryName)
+}
+
+// ZoneKeys are the keys of signed zones, for reading.
+func ZoneKeys(c *config.Config) *zone.Keys { return zone.ReadKeys(keyPath(c)) }
+
+// zoneOptions adds to what the configuration says of zones where tacit itself can be reached, and the keys.
+func zoneOptions(c *config.Config, keys *zone.Keys) zone.Options {
 	o := c.Zones.Options
+	o.Keys = keys
 	for _, list := range [][]netip.AddrPort{c.Listen.UDP, c.Listen.TCP, c.Listen.TLS, c.Listen.HTTPS, c.Listen.QUIC} {
 		for _, a := range list {
 			if addr := a.Addr().Unmap(); !addr.IsUnspecified() && !slices.Contains(o.Edge.Listening, addr) {
@@ -138,6 +161,6 @@ func CheckZones(c *config.Config) (zone.Problems, error) {
 		}
 	}
 	return zone.Open(&zone.StoreOptions{
-		Options: zoneOptions(c), Files: c.Zones.Files, Directory: c.Zones.Directory, Now: Env{}.withDefaults().Now,
+		Options: zoneOptions(c, ZoneKeys(c)), Files: c.Zones.Files, Directory: c.Zones.Directory, Now: Env{}.withDefaults().Now,
 	}, nil).Problems(), nil
 }
