@@ -106,7 +106,7 @@ func query(t failer, q wire.Question) *wire.Query {
 	m := new(dns.Msg).SetQuestion(q.Name.Reveal(), uint16(q.Type))
 	m.CheckingDisabled, m.RecursionDesired = q.CD, !q.NoRecursion
 	if q.DO {
-		m.SetEdns0(1232, true)
+		m.SetEdns0(1232, true).IsEdns0().SetCo(q.CO)
 	}
 	packet, err := m.Pack()
 	if err != nil {

@@ -37,6 +37,7 @@ func ReadKeys(directory string) *Keys {
 // Why there is no key. The words stand behind the name of its file.
 const (
 	errNoKeys       problemText = "the zone is to be signed, and its key has no place: zones.keys is empty, and there is no STATE_DIRECTORY"
+	errKeyNone      problemText = "is not there: the zone has not been signed yet"
 	errKeyUnread    problemText = "cannot be read"
 	errKeyUnwritten problemText = "cannot be written"
 	errKeyForm      problemText = "holds no private key of algorithm 13 in the format of BIND (v1.3)"
@@ -60,7 +61,7 @@ func (k *Keys) DS(origin wire.Name) (string, error) {
 	case err != nil:
 		return "", err
 	case s == nil:
-		return "", &keyError{path: k.path(origin), text: errKeyUnread, cause: fs.ErrNotExist}
+		return "", &keyError{k.path(origin), errKeyNone, fs.ErrNotExist}
 	}
 	return s.ds(), nil
 }
