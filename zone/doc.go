@@ -6,6 +6,10 @@
 // keeps the zone that it made before. A Zone finds, and neither follows aliases out of itself nor looks up what is flattened:
 // that is the resolver's.
 //
+// A zone whose file says so is signed when it is asked (ECDSA P-256): Sign makes the signature of an RRset that was found, Deny the
+// compact proof that there is nothing to find (RFC 9824), so that a denial tells of no other name. Keys keep one key for each zone,
+// in a file of its own, which is made when it is not there; without its key such a zone says nothing at all.
+//
 // Root keeps a Copy of the root zone (RFC 8806), fetched by zone transfer from the servers that allow it, so that no root
 // server sees what is asked. A copy is used only once a verifier, which the composition root brings, has found its digest and
 // signatures good, and only until the first of those signatures ends; without one the resolver asks the root servers as
@@ -14,6 +18,9 @@
 // Records are kept as octets, whatever their type. No name that was asked for is kept or sent; the words of problems and errors
 // are constants, so that what a record says is in no log.
 //
-// Limitations: local zones are not transferred, updated, or signed yet. A root zone with wildcards, aliases or NSEC3 is not
+// Limitations: local zones are not transferred or updated yet. The key of a signed zone is not rolled; to do so, a
+// new key is put in its place, while nobody remembers the old one. A denial costs a signature, about 40 µs, for each name and day. The
+// answer to QTYPE ANY is none of the zone's (RFC 8482), and not signed. A zone served here below another one that is signed needs its
+// delegation in there. A root zone with wildcards, aliases or NSEC3 is not
 // copied.
 package zone

@@ -136,7 +136,7 @@ func TestCompactDenial(t *testing.T) {
 	} {
 		fields := strings.Fields(question)
 		set := z.Deny(wire.MustName(fields[0]), wire.Type(dns.StringToType[fields[1]]))
-		got := strings.TrimSpace(strings.Replace(parsed(t, set.Name, set.Type, set.TTL, set.Data)[0].String(), "\t", " ", -1))
+		got := strings.TrimSpace(strings.ReplaceAll(parsed(t, set.Name, set.Type, set.TTL, set.Data)[0].String(), "\t", " "))
 		name := set.Name.Reveal()
 		if want := fmt.Sprintf("%s 1800 IN NSEC \\000.%s %s", name, name, want); got != want {
 			t.Errorf("%s:\n got %s\nwant %s", question, got, want)

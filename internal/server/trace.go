@@ -76,7 +76,7 @@ func Trace(ctx context.Context, c *config.Config, env Env, name, kind string, re
 		return Summary{}, err
 	}
 	env = env.withDefaults()
-	z := newZones(c, env, nil, nil)
+	z := newZones(c, env, &zones{keys: ZoneKeys(c), keyPath: keyPath(c)}, nil) // who looks on makes no keys
 	v := newValidation(c, env, z, nil)
 	if v != nil {
 		v.keeper.path = "" // the file belongs to the tacit that serves
