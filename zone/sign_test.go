@@ -411,6 +411,55 @@ func BenchmarkSign(b *testing.B) {
 	})
 }
 
+// A Store takes up that a zone is signed, and another key; with one that has become bad it goes on with the last, and without any
+// good one it says nothing.
+func TestStoreOfSignedZones(t *testing.T) {
+	directory := t.TempDir()
+	path, keyFile := filepath.Join(directory, "example.com.zone"), filepath.Join(directory, "example.com.private")
+	o := StoreOptions{Directory: directory, Now: func() time.Time { return someDay }}
+	o.Keys = NewKeys(directory)
+	changes := 0
+	lay := func(text string) {
+		layKey(t, path, text)
+		changes++
+		if err := os.Chtimes(path, someDay, someDay.Add(time.Duration(changes)*time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask := func(s *Store) (*Zone, string) {
+		s.Look()
+		f, z := s.Zones().Find(wire.MustName("shop.example.com."), wire.TypeA)
+		return z, f.text()
+	}
+	lay("shop 600 A 192.0.2.2\n")
+	s := Open(&o, nil)
+	unsigned, _ := ask(s)
+	lay("; tacit: signed\nshop 600 A 192.0.2.2\n")
+	signed, text := ask(s)
+	if unsigned.Signed() || !signed.Signed() || text != "answer; A 600 192.0.2.2" || !isLater(signed.Serial(), unsigned.Serial()) {
+		t.Error(text, s.Problems())
+	}
+	if err := os.Remove(keyFile); err != nil {
+		t.Fatal(err)
+	}
+	lay("; tacit: signed\nshop 600 A 192.0.2.3\n")
+	rekeyed, _ := ask(s)
+	if !rekeyed.Signed() || rekeyed.signer.tag == signed.signer.tag && string(rekeyed.signer.dnskey) == string(signed.signer.dnskey) {
+		t.Error("another key is not taken up")
+	}
+	layKey(t, keyFile, "spoilt")
+	lay("; tacit: signed\nshop 600 A 192.0.2.4\n")
+	if kept, text := ask(s); kept != rekeyed || text != "answer; A 600 192.0.2.3" || !s.Problems().Grave() {
+		t.Error(text, s.Problems())
+	}
+	if _, text := ask(Open(&o, nil)); text != "withheld" {
+		t.Error(text)
+	}
+	if again := Open(&o, s); again.files[path].zone != rekeyed {
+		t.Error("the same options build all zones anew")
+	}
+}
+
 func layKey(t *testing.T, path, text string) {
 	t.Helper()
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {

@@ -3,6 +3,8 @@
 package interop
 
 import (
+	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -119,29 +121,63 @@ func TestSignedZonesValidate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	anchor := "trust-anchor: \"" + strings.TrimSpace(string(out)) + "\""
+	ds := strings.TrimSpace(string(out))
+	for _, front := range fronts(ds) {
+		t.Run(front.name, func(t *testing.T) {
+			before := front.start(t, dir)
+			for _, q := range vouchedQuestions {
+				checkVouched(t, front, q.question, q.answers, !q.insecure)
+			}
+			if err := before.stop(); err != nil {
+				t.Error(err)
+			}
+			if t.Failed() {
+				t.Log(before.tail())
+			}
+		})
+	}
+	t.Run("delv", func(t *testing.T) { checkVouchedWithDelv(t, dir, r, ds) })
+	if err := p.stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+// fronts are validators that ask tacit: Unbound as one that does without recursion and as one that wants it, and another tacit.
+func fronts(ds string) []*resolver {
+	var list []*resolver
 	for name, clause := range map[string]string{
 		"stub":    "stub-zone:\n name: example.com.\n stub-addr: 127.0.0.1@5335\n stub-prime: no\nstub-zone:\n name: other.example.\n stub-addr: 127.0.0.1@5335\n",
 		"forward": "forward-zone:\n name: .\n forward-addr: 127.0.0.1@5335\n",
 	} {
-		t.Run(name, func(t *testing.T) {
-			u := unbound("unbound."+name, anchor, "module-config: \"validator iterator\"", "trust-anchor-signaling: no", "val-log-level: 2",
-				"local-zone: \"example.\" nodefault")
-			u.config += clause
-			front := u.start(t, dir)
-			for _, q := range vouchedQuestions {
-				checkVouched(t, u, q.question, q.answers, !q.insecure)
-			}
-			if err := front.stop(); err != nil {
-				t.Error(err)
-			}
-			if t.Failed() {
-				t.Log(front.tail())
-			}
-		})
+		u := unbound("unbound."+name, "trust-anchor: \""+ds+"\"", "module-config: \"validator iterator\"", "trust-anchor-signaling: no",
+			"val-log-level: 2", "local-zone: \"example.\" nodefault")
+		u.config += clause
+		list = append(list, u)
 	}
-	if err := p.stop(); err != nil {
-		t.Error(err)
+	before := tacit(os.Getenv(binaryVariable), "validate = true", "trust_anchors = [\""+ds+"\"]", "[[forward]]", "zone = \".\"",
+		"upstreams = [\"127.0.0.1:5335\"]")
+	before.name, before.file, before.addr = "tacit in front", "front.toml", netip.MustParseAddrPort("127.0.0.1:5337")
+	before.args = []string{"serve", "--config", before.file}
+	head, tail, _ := strings.Cut(before.config, tacitConfig)
+	before.config = strings.NewReplacer("5335", "5337", controlSocket, "front.sock").Replace(head) + tacitConfig + tail
+	return append(list, before)
+}
+
+// checkVouchedWithDelv has BIND's validator ask tacit itself.
+func checkVouchedWithDelv(t *testing.T, dir string, r *resolver, ds string) {
+	t.Helper()
+	anchors := filepath.Join(dir, "delv.anchors")
+	fields := strings.Fields(ds)
+	writeFile(t, anchors, fmt.Sprintf("trust-anchors { %s static-ds %s %s %s %q; };\n", fields[0], fields[3], fields[4], fields[5], fields[6]))
+	for _, q := range vouchedQuestions {
+		if q.insecure { // of which delv has words of its own
+			continue
+		}
+		args := []string{"-a", anchors, "+root=example.com", "@" + r.addr.Addr().String(), "-p", fmt.Sprint(r.addr.Port())}
+		out, _ := exec.CommandContext(t.Context(), "delv", append(args, strings.Fields(q.question)...)...).CombinedOutput()
+		if v := parseDelv(string(out)); v.rcode != dns.RcodeSuccess || !v.secure {
+			t.Errorf("%s: not secure\n%s", q.question, out)
+		}
 	}
 }
 
