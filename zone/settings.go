@@ -53,6 +53,7 @@ const (
 
 var signings = map[string]Signing{
 	"": Signed, "pending": Signed, "active": Signed, "pending-disabled": Withdrawing, "disabled": Withdrawing,
+	"deleted": Unsigned,
 }
 
 // Settings are what a zone file says of the zone as a whole, in a comment that stands before all records:
@@ -103,7 +104,7 @@ func readSettings(file string, text []byte) (s Settings, problems Problems) {
 // Why a setting is none.
 const (
 	errSetting    problemText = "is no setting of a zone: status, paused, type, flatten, multi-provider, edge, signed"
-	errSigning    problemText = "signed is one of active, pending, pending-disabled, disabled, or stands alone"
+	errSigning    problemText = "signed is one of active, pending, pending-disabled, disabled, deleted, or stands alone"
 	errStatus     problemText = "status is one of active, initializing, pending, moved, deleted"
 	errType       problemText = "type is one of full, partial"
 	errFlattening problemText = "flatten is one of in-zone, apex, all"

@@ -257,7 +257,7 @@ func TestKeysOfOthers(t *testing.T) {
 	if len(problems) != 2 || problems.Grave() || keyOf(t, z).PublicKey == "AAAA" {
 		t.Error(problems)
 	}
-	z, problems = tryBuild("example.com.", text, signingOptions(t))
+	z, problems = tryBuild("example.com.", "; tacit: signed=deleted\n"+text, signingOptions(t))
 	if len(problems) != 0 || keyOf(t, z).PublicKey != "AAAA" || z.Signed() {
 		t.Error(problems)
 	}
