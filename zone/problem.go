@@ -11,7 +11,7 @@ type Problem struct {
 	File    string
 	Line    int // 0: the file as a whole
 	Text    string
-	Detail  string
+	Detail  Content
 	Code    int  // of the management API; 0: none
 	Warning bool // the zone is served all the same
 }

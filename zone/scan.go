@@ -81,7 +81,7 @@ func (s *scanner) pass(from int, visit func(*scanned) bool) (end int, done bool)
 			return s.nextLine(c.at), false
 		}
 		var err error
-		if record.tags, err = parseTags(p.Comment()); err != nil {
+		if record.tags, err = parseTags(commentOf(p.Comment(), s.text[record.start:record.end])); err != nil {
 			s.problem(record.line, err.Error(), "")
 		}
 		record.rr, s.last = rr, rr
@@ -166,5 +166,37 @@ func (s *scanner) report(line int, err error) {
 }
 
 func (s *scanner) problem(line int, text, detail string) {
-	s.problems = append(s.problems, Problem{File: s.file, Line: line, Text: text, Detail: detail})
+	s.problems = append(s.problems, Problem{File: s.file, Line: line, Text: text, Detail: NewContent(detail)})
+}
+
+// commentOf returns the comment of a record. The library puts a blank before each semicolon in it.
+func commentOf(read string, text []byte) string {
+	if strings.Count(read, ";") < 2 {
+		return read
+	}
+	if _, comment, _, simple := splitLine(text); simple && len(comment) > 0 {
+		return string(comment)
+	}
+	return read
+}
+
+// splitLine takes the text of a record apart: the record, its comment, and the line end. It is not simple when it has several lines.
+func splitLine(text []byte) (body, comment, end []byte, simple bool) {
+	body = bytes.TrimRight(text, "\r\n")
+	end = text[len(body):]
+	if bytes.IndexByte(body, '\n') >= 0 {
+		return nil, nil, end, false
+	}
+	quoted := false
+	for i := 0; i < len(body); i++ {
+		switch {
+		case body[i] == '\\':
+			i++
+		case body[i] == '"':
+			quoted = !quoted
+		case body[i] == ';' && !quoted:
+			return body[:i:i], body[i:], end, true
+		}
+	}
+	return body, nil, end, true
 }

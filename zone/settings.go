@@ -94,7 +94,7 @@ func readSettings(file string, text []byte) (s Settings, problems Problems) {
 		}
 		for word := range strings.FieldsSeq(words) {
 			if err := s.set(word); err != nil {
-				problems = append(problems, Problem{File: file, Line: number, Text: err.Error(), Detail: word})
+				problems = append(problems, Problem{File: file, Line: number, Text: err.Error(), Detail: NewContent(word)})
 			}
 		}
 	}

@@ -162,17 +162,20 @@ func (s *Store) look(following bool) {
 
 const zoneSuffix = ".zone"
 
-// list returns the files that there are now. Those that are named in the options come first, and a zone has one file.
-func (s *Store) list() []File {
-	list := slices.Clone(s.options.Files)
-	if s.options.Directory == "" {
+func (s *Store) list() []File { return List(s.options.Files, s.options.Directory) }
+
+// List returns the files of zones that there are now: those that are named, which come first, and those of a directory. A zone has
+// one file.
+func List(named []File, directory string) []File {
+	list := slices.Clone(named)
+	if directory == "" {
 		return list
 	}
 	known := map[wire.Name]bool{}
 	for _, f := range list {
 		known[f.Origin] = true
 	}
-	entries, _ := os.ReadDir(s.options.Directory) // what cannot be listed has no zones; the start has made sure of it
+	entries, _ := os.ReadDir(directory) // what cannot be listed has no zones; the start has made sure of it
 	for _, e := range entries {
 		text, ok := strings.CutSuffix(e.Name(), zoneSuffix)
 		if !ok || strings.HasPrefix(text, ".") || e.IsDir() {
@@ -181,7 +184,7 @@ func (s *Store) list() []File {
 		origin, err := wire.ParseName(text)
 		if err == nil && !known[origin] {
 			known[origin] = true
-			list = append(list, File{Origin: origin, Path: filepath.Join(s.options.Directory, e.Name())})
+			list = append(list, File{Origin: origin, Path: filepath.Join(directory, e.Name())})
 		}
 	}
 	return list
@@ -214,7 +217,7 @@ func (f *file) build(o *StoreOptions, before *Zone, now time.Time) {
 		f.info, err = os.Stat(f.Path)
 	}
 	if err != nil {
-		f.problems = Problems{{File: f.Path, Text: "cannot be read", Detail: err.Error()}}
+		f.problems = Problems{{File: f.Path, Text: "cannot be read", Detail: NewContent(err.Error())}}
 		f.zone, f.withheld = before, before == nil
 		return
 	}

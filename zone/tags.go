@@ -2,6 +2,8 @@ package zone
 
 import (
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 
 	"tacit/internal/wire"
@@ -12,6 +14,7 @@ import (
 type tags struct {
 	comment            string // what stands before the list
 	proxied            bool
+	unproxied          bool // it is said that it is not proxied
 	flatten            bool
 	ipv4Only, ipv6Only bool
 	id                 string   // by which the management API knows the record
@@ -94,7 +97,9 @@ func (t *tags) take(item string) error {
 	case "":
 		return nil
 	case tagProxied:
-		return set(&t.proxied)
+		err := set(&t.proxied)
+		t.unproxied = !t.proxied
+		return err
 	case tagFlatten:
 		return set(&t.flatten)
 	case tagIPv4Only:
@@ -107,6 +112,36 @@ func (t *tags) take(item string) error {
 		t.others = append(t.others, item)
 	}
 	return nil
+}
+
+// text is the comment that parseTags reads as t. One that speaks of a list itself has an empty one behind it.
+func (t *tags) text() string {
+	items := slices.Clone(t.others)
+	if t.unproxied || t.proxied {
+		items = append(items, fmt.Sprintf("%s:%t", tagProxied, t.proxied))
+	}
+	for _, flag := range []struct {
+		is   bool
+		name string
+	}{{t.flatten, tagFlatten}, {t.ipv4Only, tagIPv4Only}, {t.ipv6Only, tagIPv6Only}} {
+		if flag.is {
+			items = append(items, flag.name)
+		}
+	}
+	if t.id != "" {
+		items = append(items, tagID+":"+t.id)
+	}
+	if len(items) == 0 && !strings.Contains(t.comment, tagList) {
+		return t.comment
+	}
+	return strings.TrimSpace(t.comment + " " + tagList + strings.Join(items, ","))
+}
+
+// equal reports whether two comments say the same.
+func (t *tags) equal(o *tags) bool {
+	a, b := *t, *o
+	a.others, b.others = nil, nil
+	return reflect.DeepEqual(a, b) && slices.Equal(t.others, o.others)
 }
 
 // marks are the tags as an assembly keeps them.

@@ -8,7 +8,12 @@ import (
 )
 
 // Replace writes a file that is the old or the new one whenever the machine stops.
-func Replace(path string, text []byte, mode fs.FileMode) (err error) {
+func Replace(path string, text []byte, mode fs.FileMode) error {
+	return put(path, text, func(f *os.File) error { return f.Chmod(mode) })
+}
+
+// put writes a file beside its place, dresses it, and puts it there.
+func put(path string, text []byte, dress func(*os.File) error) (err error) {
 	directory := filepath.Dir(path)
 	f, err := os.CreateTemp(directory, "."+filepath.Base(path)+"-*") // its mode is 0600
 	if err != nil {
@@ -20,7 +25,7 @@ func Replace(path string, text []byte, mode fs.FileMode) (err error) {
 		}
 	}()
 	_, err = f.Write(text)
-	if err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close()); err != nil {
+	if err = errors.Join(err, dress(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
 	if err = os.Rename(f.Name(), path); err != nil {

@@ -1,0 +1,86 @@
+package zone
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"time"
+
+	"tacit/internal/place"
+)
+
+// NewFileMode is the mode of a zone file that is made; one that is there keeps its own.
+const NewFileMode fs.FileMode = 0o640
+
+// Edit changes a zone file: change is called with what is in it, and unless that fails or the zone would have grave problems, the
+// file is replaced by another one, whole. Two that edit at once do so one after the other; waiting for one's turn ends with ctx.
+// A running tacit takes the change up by itself.
+//
+// Errors are Problems where the file was bad before, and a *Refusal where the edit is.
+func Edit(ctx context.Context, at File, now time.Time, o *Options, change func(*MasterFile) error) error {
+	return edit(ctx, at, now, o, os.ReadFile, change)
+}
+
+// Create makes a zone file. It fails with fs.ErrExist when there is one.
+func Create(ctx context.Context, at File, now time.Time, o *Options, change func(*MasterFile) error) error {
+	return edit(ctx, at, now, o, func(path string) ([]byte, error) {
+		if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+			return nil, errors.Join(err, fs.ErrExist)
+		}
+		return nil, nil
+	}, change)
+}
+
+func edit(ctx context.Context, at File, now time.Time, o *Options, read func(string) ([]byte, error), change func(*MasterFile) error) error {
+	path := place.Follow(at.Path)
+	unlock, err := place.Lock(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	before, err := read(path)
+	if err != nil {
+		return err
+	}
+	m, problems := ReadMasterFile(at.Path, before, at.Origin)
+	if m == nil {
+		return problems
+	}
+	if err := change(m); err != nil {
+		return err
+	}
+	after, err := m.Text(now)
+	if err != nil {
+		return err
+	}
+	if !m.sheet.edited && len(before) > 0 {
+		return nil
+	}
+	if err := judge(at, before, after, now, o); err != nil {
+		return err
+	}
+	place.Sweep(path)
+	return place.Rewrite(path, after, NewFileMode)
+}
+
+// judge reads the new text as who serves it will.
+func judge(at File, before, after []byte, now time.Time, o *Options) error {
+	_, _, problems := Build(&Source{File: at.Path, Text: after, Origin: at.Origin, Changed: now}, now, o)
+	if !problems.Grave() {
+		return nil
+	}
+	if _, _, old := Build(&Source{File: at.Path, Text: before, Origin: at.Origin, Changed: now}, now, o); old.Grave() {
+		return problems // which the edit has not mended
+	}
+	for i := range problems {
+		if p := &problems[i]; !p.Warning {
+			text := refusals[p.Code]
+			if text == "" {
+				text = "the record " + p.Text
+			}
+			return &Refusal{Code: p.Code, Text: text}
+		}
+	}
+	return nil
+}
