@@ -46,6 +46,9 @@ func (r *row) record(rr dns.RR) Record {
 }
 
 func contentOf(rr dns.RR) Content {
+	if unknown, ok := rr.(*dns.RFC3597); ok { // which prints its class and type in another form
+		return NewContent(fmt.Sprintf(`\# %d %s`, len(unknown.Rdata)/2, unknown.Rdata))
+	}
 	return NewContent(strings.TrimPrefix(rr.String(), rr.Header().String()))
 }
 

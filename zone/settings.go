@@ -25,6 +25,16 @@ var statuses = map[string]Status{
 	"active": Active, "initializing": Initializing, "pending": Pending, "moved": Moved, "deleted": Deleted,
 }
 
+// String returns the word for a status.
+func (s Status) String() string {
+	for word, is := range statuses {
+		if is == s {
+			return word
+		}
+	}
+	return ""
+}
+
 // deletedFor is how long a deleted zone is served.
 const deletedFor = 7 * 24 * time.Hour
 
