@@ -287,7 +287,7 @@ func (d *draft) takeKey() {
 	case err != nil:
 		p := Problem{File: d.source.File, Text: err.Error()}
 		if cause := errors.Unwrap(err); cause != nil {
-			p.Detail = cause.Error()
+			p.Detail = NewContent(cause.Error())
 		}
 		d.problems = append(d.problems, p)
 	case signer != nil:

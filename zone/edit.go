@@ -120,6 +120,9 @@ func (s *sheet) find(r *Record) (*Record, error) {
 		candidates = []*row{r.row}
 	}
 	rr := r.rr
+	if rr == nil && r.Content == (Content{}) {
+		return nil, refuse(codeMissing)
+	}
 	if rr == nil {
 		var err error
 		if rr, err = r.parse(s.origin); err != nil {

@@ -95,8 +95,11 @@ func (s *scanner) pass(from int, visit func(*scanned) bool) (end int, done bool)
 // of which are noted.
 func (s *scanner) begin(from, to int) int {
 	for from < to {
-		end := from + 1 + bytes.IndexByte(append(s.text[from:to:to], '\n'), '\n')
-		line := bytes.TrimSpace(s.text[from:min(end, to)])
+		end := to
+		if i := bytes.IndexByte(s.text[from:to], '\n'); i >= 0 {
+			end = from + i + 1
+		}
+		line := bytes.TrimSpace(s.text[from:end])
 		switch {
 		case len(line) == 0, line[0] == ';':
 		case hasDirective(line, "$ORIGIN"), hasDirective(line, "$TTL"):
@@ -104,7 +107,7 @@ func (s *scanner) begin(from, to int) int {
 		default:
 			return from
 		}
-		from = min(end, to)
+		from = end
 	}
 	return from
 }

@@ -20,7 +20,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.AddCommand(newServe(), newCheck(), newTrace(), newFlush(), newNTA(), newStatus(), newReload(), newAnchors(), newLab(),
-		newZone(), newClient(), newDevCert(), newVersion(), newMan())
+		newClient(), newDevCert(), newZone(), newVersion(), newMan())
 	return root
 }
 

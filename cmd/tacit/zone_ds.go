@@ -9,7 +9,7 @@ import (
 	"tacit/internal/wire"
 )
 
-func zoneDS() *cobra.Command {
+func newZoneDS() *cobra.Command {
 	var path string
 	c := &cobra.Command{
 		Use:   "ds ZONE",

@@ -29,7 +29,7 @@ var clientSide = []string{"transports", "certificate", "discovery"}
 var foundations = []string{"internal/wire", "internal/privacy", "internal/work", "internal/place"}
 
 var rooms = []room{
-	{path: "cmd/tacit", may: []string{"config", "admin", "certificate", "discovery", "internal/server", "internal/lab", "internal/wire"}},
+	{path: "cmd/tacit", may: []string{"config", "admin", "certificate", "discovery", "zone", "internal/server", "internal/lab", "internal/wire"}},
 	{path: "config", may: slices.Concat(clientSide, []string{"resolver", "admin"}, siblings, foundations)},
 	{path: "transports", may: []string{"internal/wire", "internal/privacy", "internal/place"}, unpredictable: true},
 	{path: "certificate", may: []string{"internal/privacy", "internal/place"}, unpredictable: true},
