@@ -48,10 +48,10 @@ func (m *MasterFile) Replace(old, r Record) error {
 	if err != nil {
 		return err
 	}
-	now := was.row.record(was.rr)
+	now := was.at.row.record(was.at.rr)
 	switch {
 	case r.Proxied && (now.Proxied || r.TTL == now.TTL): // its TTL means nothing, and stays for when it is not proxied any more
-		r.TTL = was.rr.Header().Ttl
+		r.TTL = was.at.rr.Header().Ttl
 	case r.Proxied:
 		r.TTL = autoTTL
 	case r.TTL == 0:
@@ -59,17 +59,17 @@ func (m *MasterFile) Replace(old, r Record) error {
 	case r.TTL != now.TTL && !isTTL(r.TTL):
 		return refuse(codeTTL)
 	}
-	rr, err := s.check(&r, was.row)
+	rr, err := s.check(&r, was.at.row)
 	if err != nil {
 		return err
 	}
 	if r.Name != now.Name || r.Type != now.Type {
-		was.row.gone = true
+		was.at.row.gone = true
 		return s.add(&r)
 	}
 	t := r.tags()
-	t.unproxied = was.row.tags.unproxied && !t.proxied
-	was.row.rewrite(rr, &t)
+	t.unproxied = was.at.row.tags.unproxied && !t.proxied
+	was.at.row.rewrite(rr, &t)
 	s.edited = true
 	return nil
 }
@@ -80,7 +80,7 @@ func (m *MasterFile) Delete(r Record) error {
 	if err != nil {
 		return err
 	}
-	was.row.gone, m.sheet.edited = true, true
+	was.at.row.gone, m.sheet.edited = true, true
 	return nil
 }
 
@@ -91,7 +91,7 @@ func (m *MasterFile) SetProxied(name wire.Name, proxied bool) error {
 	code := codeMissing
 	for _, r := range all {
 		code = codeNotProxiable
-		if r.row.isGenerated() {
+		if r.at.row.isGenerated() {
 			return errGenerated
 		}
 	}
@@ -101,9 +101,9 @@ func (m *MasterFile) SetProxied(name wire.Name, proxied bool) error {
 		}
 		code = -1
 		if r.Proxied != proxied {
-			t := r.row.tags
+			t := r.at.row.tags
 			t.proxied, t.unproxied = proxied, false
-			r.row.rewrite(r.rr, &t)
+			r.at.row.rewrite(r.at.rr, &t)
 			m.sheet.edited = true
 		}
 	}
@@ -116,14 +116,13 @@ func (m *MasterFile) SetProxied(name wire.Name, proxied bool) error {
 // find returns a record that Records has given, or else one that has the same name, type and content.
 func (s *sheet) find(r *Record) (*Record, error) {
 	candidates := s.byName[r.Name]
-	if r.row != nil {
-		candidates = []*row{r.row}
-	}
-	rr := r.rr
-	if rr == nil && r.Content == (Content{}) {
+	var rr dns.RR
+	switch {
+	case r.at != nil:
+		candidates, rr = []*row{r.at.row}, r.at.rr
+	case r.Content == (Content{}):
 		return nil, refuse(codeMissing)
-	}
-	if rr == nil {
+	default:
 		var err error
 		if rr, err = r.parse(s.origin); err != nil {
 			return nil, err

@@ -33,7 +33,7 @@ func (m *MasterFile) Import(from Import, o *Options) (done Imported, problems Pr
 		if isMadeBySigning(r.Type) || r.Name == src.Origin && (r.Type == wire.TypeSOA || r.Type == wire.TypeNS) {
 			return true
 		}
-		r.ID, r.row = "", nil
+		r.ID, r.at = "", nil
 		if !s.tags.proxied && !s.tags.unproxied && proxiable(r.Type) {
 			r.Proxied = from.Proxied
 		}

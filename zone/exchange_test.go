@@ -16,7 +16,7 @@ func facts(m *MasterFile) []string {
 func (m *MasterFile) without(kinds ...wire.Type) []byte {
 	for _, k := range kinds {
 		for _, r := range m.At(m.Origin(), k) {
-			r.row.gone = true
+			r.at.row.gone = true
 		}
 	}
 	return m.Export()

@@ -59,7 +59,7 @@ func (m *MasterFile) secrets() *secrets {
 
 // learn takes up where a record leads, as a secret or not.
 func (s *secrets) learn(r *Record) {
-	address, target, ok := leadsTo(r.rr)
+	address, target, ok := leadsTo(r.at.rr)
 	switch {
 	case !ok:
 	case s.hides(r) && address.IsValid():
@@ -155,7 +155,7 @@ const (
 )
 
 func (l *leaks) look(r *Record) {
-	switch rr := r.rr.(type) {
+	switch rr := r.at.rr.(type) {
 	case *dns.A, *dns.AAAA, *dns.CNAME:
 		l.lookAtLead(r)
 	case *dns.MX:
@@ -179,7 +179,7 @@ func (l *leaks) look(r *Record) {
 
 // lookAtLead looks at a record that could be proxied itself.
 func (l *leaks) lookAtLead(r *Record) {
-	address, target, _ := leadsTo(r.rr)
+	address, target, _ := leadsTo(r.at.rr)
 	switch {
 	case r.Proxied && l.isBelowCut(r.Name):
 		l.report(r, 0, leakBelowCut, address.String())

@@ -13,9 +13,12 @@ import (
 )
 
 // A MasterFile is a zone file (RFC 1035 section 5) that is edited: records are added, replaced and deleted, and Text gives the file
-// back with comments, order and all other lines as they were. It holds the origins of proxied records, behind a pointer, so that
-// it prints none. It is not safe for concurrent use.
-type MasterFile struct{ sheet *sheet }
+// back with comments, order and all other lines as they were. It holds the origins of proxied records, and prints none. It is
+// not safe for concurrent use.
+type MasterFile struct{ *cover }
+
+// A cover is there because fmt follows one pointer, by a verb that does not fit, and no second one.
+type cover struct{ sheet *sheet }
 
 // A sheet is the text of a MasterFile in pieces.
 type sheet struct {
@@ -60,7 +63,7 @@ func ReadMasterFile(file string, text []byte, origin wire.Name) (*MasterFile, Pr
 		return nil, problems
 	}
 	s.tail = text[end:len(text):len(text)]
-	return &MasterFile{s}, nil
+	return &MasterFile{&cover{s}}, nil
 }
 
 // index makes the last record of a row be found by its name. A name that is none has been reported by who serves it.

@@ -207,7 +207,7 @@ func TestSerials(t *testing.T) {
 		if err != nil {
 			t.Errorf("%q: %v", soa, err)
 		}
-		back := mastered(t, string(got)).first(t, "example.", "SOA").rr.(*dns.SOA)
+		back := mastered(t, string(got)).first(t, "example.", "SOA").at.rr.(*dns.SOA)
 		if back.Serial != now {
 			t.Errorf("%q becomes %q", soa, got)
 		}

@@ -26,8 +26,13 @@ type Record struct {
 	ID                 string   // by which the management API knows it
 
 	Line int // on which it was read; 0: it is new
-	row  *row
-	rr   dns.RR
+	at   *position
+}
+
+// A position is where a record was read. It is behind a pointer as a MasterFile's cover is.
+type position struct {
+	row *row
+	rr  dns.RR
 }
 
 // record makes a Record of one of a row.
@@ -37,7 +42,7 @@ func (r *row) record(rr dns.RR) Record {
 	record := Record{
 		Name: name, Type: wire.Type(h.Rrtype), TTL: h.Ttl, Content: contentOf(rr), Proxied: r.tags.proxied, Flatten: r.tags.flatten,
 		IPv4Only: r.tags.ipv4Only, IPv6Only: r.tags.ipv6Only, Comment: r.tags.comment, Tags: r.tags.others, ID: r.tags.id,
-		Line: r.line, row: r, rr: rr,
+		Line: r.line, at: &position{r, rr},
 	}
 	if record.Proxied {
 		record.TTL = autoTTL
