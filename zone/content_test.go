@@ -19,7 +19,7 @@ const secretAddress = "192.0.2.77"
 func leaked(text string) bool {
 	var forms []string
 	for _, list := range [][]byte{[]byte(secretAddress), {192, 0, 2, 77}} {
-		forms = append(forms, string(list), fmt.Sprint(list), fmt.Sprintf("%x", list), fmt.Sprintf("%X", list), fmt.Sprintf("% x", list),
+		forms = append(forms, string(list), fmt.Sprintf("%v", list), fmt.Sprintf("%x", list), fmt.Sprintf("%X", list), fmt.Sprintf("% x", list),
 			fmt.Sprintf("%#v", list), fmt.Sprintf("%o", list), fmt.Sprintf("%b", list), fmt.Sprintf("%U", []rune(string(list))))
 	}
 	for _, form := range forms {
@@ -71,7 +71,7 @@ func TestOriginsDoNotPrint(t *testing.T) {
 	if got := fmt.Sprintf("%v %s %#v %d", c, c, c, c); got != "[origin] [origin] [origin] [origin]" {
 		t.Error(got)
 	}
-	if c.RevealOrigin() != secretAddress || !leaked(fmt.Sprint(c.RevealOrigin())) || !leaked(fmt.Sprint([]byte(secretAddress))) {
+	if c.RevealOrigin() != secretAddress || !leaked("at "+secretAddress) || !leaked(fmt.Sprintf("%v", []byte(secretAddress))) {
 		t.Error("the search is blind")
 	}
 }

@@ -10,17 +10,22 @@
 // compact proof that there is nothing to find (RFC 9824), so that a denial tells of no other name. Keys keep one key for each zone,
 // in a file of its own, which is made when it is not there; without its key such a zone says nothing at all.
 //
+// A MasterFile is such a file as it is edited: Edit changes it and puts the new one into its place whole, after reading it as who
+// serves it will. What its records lead to is of type Content, which prints as [origin] and is opened in few places. Leaks finds the
+// records that tell what others hide.
+//
 // Root keeps a Copy of the root zone (RFC 8806), fetched by zone transfer from the servers that allow it, so that no root
 // server sees what is asked. A copy is used only once a verifier, which the composition root brings, has found its digest and
 // signatures good, and only until the first of those signatures ends; without one the resolver asks the root servers as
 // ever.
 //
 // Records are kept as octets, whatever their type. No name that was asked for is kept or sent; the words of problems and errors
-// are constants, so that what a record says is in no log.
+// are constants, so that what a record says is in no log; the Detail of a Problem is for the operator's own terminal.
 //
 // Limitations: local zones are not transferred or updated yet. The key of a signed zone is not rolled; to do so, a
 // new key is put in its place, while nobody remembers the old one. A denial costs a signature, about 40 µs, for each name and day. The
 // answer to QTYPE ANY is none of the zone's (RFC 8482), and not signed. A zone served here below another one that is signed needs its
-// delegation in there. A root zone with wildcards, aliases or NSEC3 is not
+// delegation in there. Records that a file makes by $GENERATE are edited with an editor only. On systems without flock, two edits at
+// once can lose one. A root zone with wildcards, aliases or NSEC3 is not
 // copied.
 package zone

@@ -54,7 +54,7 @@ func (m *MasterFile) Replace(old, r Record) error {
 		r.TTL = was.at.rr.Header().Ttl
 	case r.Proxied:
 		r.TTL = autoTTL
-	case r.TTL == 0:
+	case r.TTL == 0 && now.TTL != 0:
 		r.TTL = autoTTL
 	case r.TTL != now.TTL && !isTTL(r.TTL):
 		return refuse(codeTTL)
@@ -111,6 +111,15 @@ func (m *MasterFile) SetProxied(name wire.Name, proxied bool) error {
 		return refuse(code)
 	}
 	return nil
+}
+
+// Find returns the record that has a name, type and content.
+func (m *MasterFile) Find(name wire.Name, kind wire.Type, content Content) (Record, error) {
+	found, err := m.sheet.find(&Record{Name: name, Type: kind, Content: content})
+	if err != nil {
+		return Record{}, err
+	}
+	return *found, nil
 }
 
 // find returns a record that Records has given, or else one that has the same name, type and content.
@@ -227,7 +236,7 @@ func (r *row) rewrite(rr dns.RR, t *tags) {
 	case len(comment) == 0:
 		body = bytes.TrimRight(body, " \t")
 	case !isBlank(body[len(body)-1]):
-		body = append(body[:len(body):len(body)], ' ')
+		body = append(slices.Clip(body), ' ')
 	}
 	r.text = slices.Concat(body, comment, end)
 }

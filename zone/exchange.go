@@ -28,7 +28,7 @@ func (m *MasterFile) Import(from Import, o *Options) (done Imported, problems Pr
 		return done, problems
 	}
 	problems = nil
-	scan(from.File, from.Text, src.Origin, func(s *scanned) bool {
+	again := scan(from.File, from.Text, src.Origin, func(s *scanned) bool {
 		r := (&row{tags: s.tags, line: s.line}).record(s.rr)
 		if isMadeBySigning(r.Type) || r.Name == src.Origin && (r.Type == wire.TypeSOA || r.Type == wire.TypeNS) {
 			return true
@@ -50,7 +50,7 @@ func (m *MasterFile) Import(from Import, o *Options) (done Imported, problems Pr
 		}
 		return len(problems) < maxProblems
 	})
-	return done, problems
+	return done, append(problems, again...)
 }
 
 func isKnown(err error) bool {

@@ -141,8 +141,6 @@ func (m *MasterFile) Text(now time.Time) ([]byte, error) {
 // maxPins bounds how many records are given the TTL that they have by another one, which goes or changes.
 const maxPins = 1000
 
-const errEntangled problemText = "other records would change with this one; edit the file itself"
-
 // render puts the pieces together. What is new comes last, where it changes nothing for the records that mean the owner or the TTL of
 // the one before.
 func (s *sheet) render() []byte {
@@ -206,7 +204,7 @@ func (s *sheet) keepOwners() {
 			continue
 		}
 		own := r.rrs[0].Header().Name
-		if isBlank(r.text[0]) && own != owner {
+		if len(r.text) > 0 && isBlank(r.text[0]) && own != owner {
 			r.text = slices.Concat([]byte(own), r.text)
 		}
 		owner = own
@@ -258,8 +256,6 @@ func (s *sheet) renew(now time.Time) error {
 	}
 	return nil
 }
-
-const errSerial problemText = "the serial of the SOA record cannot be found; write it in its usual form"
 
 // nextSerial is the time, or one more than old, whichever is later (RFC 1982 section 3).
 func nextSerial(old uint32, now time.Time) uint32 {

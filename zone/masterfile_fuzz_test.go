@@ -50,9 +50,12 @@ func FuzzMasterFile(f *testing.F) {
 		if same, err := m.Text(someDay); err != nil || string(same) != string(text) {
 			t.Fatalf("%v: unedited, %q becomes %q", err, text, same)
 		}
+		if _, _, problems := Build(&Source{File: "z", Text: text, Origin: origin, Changed: someDay}, someDay, &edged); problems.Grave() {
+			return // such as a record without RDATA
+		}
 		want, err := fuzzEdit(m, op, int(which))
 		if err != nil {
-			if _, ok := errors.AsType[*Refusal](err); !ok && !errors.Is(err, errUnknownType) {
+			if _, ok := errors.AsType[*Refusal](err); !ok {
 				t.Fatal(err)
 			}
 			return

@@ -121,13 +121,16 @@ func TestEdits(t *testing.T) {
 			r.Comment = "other; text"
 			return m.Replace(old, r)
 		}, "   ; text\n", "   ; other; text\n"},
-		{"proxied no more", func(_ *testing.T, m *MasterFile) error { return m.SetProxied(wire.MustName("www.example."), false) },
-			"; the server cf_tags=team:web,cf-proxied:true\n", "; the server cf_tags=team:web\n"},
-		{"proxied", func(_ *testing.T, m *MasterFile) error { return m.SetProxied(wire.MustName("ns1.example."), true) },
-			"A\t192.0.2.53\n", "A\t192.0.2.53 ; cf_tags=cf-proxied:true\n"},
+		{"proxied no more", func(_ *testing.T, m *MasterFile) error {
+			return m.SetProxied(wire.MustName("www.example."), false)
+		}, "; the server cf_tags=team:web,cf-proxied:true\n", "; the server cf_tags=team:web\n"},
+		{"proxied", func(_ *testing.T, m *MasterFile) error {
+			return m.SetProxied(wire.MustName("ns1.example."), true)
+		}, "A\t192.0.2.53\n", "A\t192.0.2.53 ; cf_tags=cf-proxied:true\n"},
 		{"delete", func(t *testing.T, m *MasterFile) error { return m.Delete(m.first(t, "host.sub.example.", "A")) }, "host\tA 192.0.2.7\n", ""},
-		{"delete what gives others their owner", func(t *testing.T, m *MasterFile) error { return m.Delete(m.first(t, "www.example.", "A")) },
-			"www\t60 IN A\t192.0.2.1 ; the server cf_tags=team:web,cf-proxied:true\n\t60 IN AAAA", "www.example.\t60 IN AAAA"},
+		{"delete what gives others their owner", func(t *testing.T, m *MasterFile) error {
+			return m.Delete(m.first(t, "www.example.", "A"))
+		}, "www\t60 IN A\t192.0.2.1 ; the server cf_tags=team:web,cf-proxied:true\n\t60 IN AAAA", "www.example.\t60 IN AAAA"},
 		{"delete by name, type and content", func(_ *testing.T, m *MasterFile) error {
 			return m.Delete(newRecord("www.example.", "AAAA", "2001:0db8::1"))
 		}, "\t60 IN AAAA\t2001:db8::1\n", ""},
@@ -188,7 +191,13 @@ func TestEditsKeepTheTTLsOfOthers(t *testing.T) {
 func TestSerials(t *testing.T) {
 	now := uint32(someDay.Unix())
 	for _, test := range []struct{ old, want uint32 }{
-		{1, now}, {now - 1, now}, {now, now + 1}, {now + 10, now + 11}, {2026010100, 2026010101}, {4294967295, now}, {now + 1<<31 + 5, now},
+		{1, now},
+		{now - 1, now},
+		{now, now + 1},
+		{now + 10, now + 11},
+		{2026010100, 2026010101},
+		{4294967295, now},
+		{now + 1<<31 + 5, now},
 		{now + 1<<31 - 5, now + 1<<31 - 4},
 	} {
 		if got := nextSerial(test.old, someDay); got != test.want {

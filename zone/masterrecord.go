@@ -103,8 +103,6 @@ func ParseType(text string) (wire.Type, error) {
 	return 0, errUnknownType
 }
 
-const errUnknownType problemText = "is no type of record that a zone file has"
-
 // TypeText returns the name of an RR type.
 func TypeText(t wire.Type) string { return dns.Type(t).String() }
 

@@ -51,8 +51,11 @@ var refusals = map[int]string{
 
 // Refusals that share a code, or have none.
 var (
-	errComment   = &Refusal{codeContent, "the comment or a tag cannot be written into a zone file"}
-	errGenerated = &Refusal{Text: "the record is made by $GENERATE; edit the file itself"}
+	errComment     = &Refusal{codeContent, "the comment or a tag cannot be written into a zone file"}
+	errUnknownType = &Refusal{codeContent, "is no type of record that a zone file has"}
+	errEntangled   = &Refusal{Text: "other records would change with this one; edit the file itself"}
+	errSerial      = &Refusal{Text: "the serial of the SOA record cannot be found; write it in its usual form"}
+	errGenerated   = &Refusal{Text: "the record is made by $GENERATE; edit the file itself"}
 )
 
 func refuse(code int) error { return &Refusal{Code: code, Text: refusals[code]} }

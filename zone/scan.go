@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/miekg/dns"
@@ -85,6 +86,10 @@ func (s *scanner) pass(from int, visit func(*scanned) bool) (end int, done bool)
 			s.problem(record.line, err.Error(), "")
 		}
 		record.rr, s.last = rr, rr
+		if isBare(rr) {
+			s.problem(record.line, errNoRData.Error(), "")
+			continue
+		}
 		if !visit(&record) {
 			return c.at, true
 		}
@@ -113,7 +118,8 @@ func (s *scanner) begin(from, to int) int {
 }
 
 func hasDirective(line []byte, directive string) bool {
-	return len(line) > len(directive) && bytes.EqualFold(line[:len(directive)], []byte(directive))
+	at := len(directive)
+	return len(line) > at && isBlank(line[at]) && bytes.EqualFold(line[:at], []byte(directive))
 }
 
 // context is text that brings a new parser to where the last one was.
@@ -202,4 +208,32 @@ func splitLine(text []byte) (body, comment, end []byte, simple bool) {
 		}
 	}
 	return body, nil, end, true
+}
+
+// isBare reports whether a record has a type and nothing behind it, as in the updates of RFC 2136. The library gives it with empty
+// fields, of which it would make RDATA.
+func isBare(rr dns.RR) bool {
+	switch rr := rr.(type) {
+	case *dns.A:
+		return rr.A == nil
+	case *dns.AAAA:
+		return rr.AAAA == nil
+	case *dns.TXT:
+		return rr.Txt == nil
+	case *dns.NS:
+		return rr.Ns == ""
+	case *dns.CNAME:
+		return rr.Target == ""
+	case *dns.PTR:
+		return rr.Ptr == ""
+	case *dns.NULL, *dns.RFC3597, *dns.EUI48, *dns.EUI64, *dns.UID, *dns.GID: // these may be empty, or nothing but zeros
+		return false
+	}
+	kind, known := dns.TypeToRR[rr.Header().Rrtype]
+	if !known {
+		return false
+	}
+	empty := kind()
+	*empty.Header() = *rr.Header()
+	return reflect.DeepEqual(rr, empty)
 }

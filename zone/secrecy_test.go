@@ -28,8 +28,8 @@ to      CNAME blog
 open    A     192.0.2.99
 `
 
-// secrets are what the origins look like in messages and in text.
-func secrets() (octets [][]byte, text []string) {
+// hiddenOrigins are what the origins look like in messages and in text.
+func hiddenOrigins() (octets [][]byte, text []string) {
 	for _, a := range []string{"192.0.2.177", "2001:db8::77", "192.0.2.178", "192.0.2.179", "192.0.2.180", "192.0.2.181", "192.0.2.182", "2001:db8::78"} {
 		octets, text = append(octets, netip.MustParseAddr(a).AsSlice()), append(text, a)
 	}
@@ -41,7 +41,7 @@ func TestZoneHoldsNoOrigin(t *testing.T) {
 	z := built(t, "example.", withSecrets, edged)
 	var memory bytes.Buffer
 	gather(&memory, reflect.ValueOf(z), map[uintptr]bool{})
-	octets, texts := secrets()
+	octets, texts := hiddenOrigins()
 	for i := range octets {
 		if bytes.Contains(memory.Bytes(), octets[i]) {
 			t.Errorf("%s is in the zone", texts[i])
@@ -100,7 +100,7 @@ func TestFindingsHoldNoOrigin(t *testing.T) {
 			fmt.Fprintln(&said, f.text())
 		}
 	}
-	_, texts := secrets()
+	_, texts := hiddenOrigins()
 	for _, text := range texts {
 		if strings.Contains(said.String(), text) {
 			t.Errorf("%s is told", text)

@@ -235,7 +235,7 @@ func TestAnswerRules(t *testing.T) {
 }
 
 // A zone as Cloudflare exports it, the SOA record without its final dot and all.
-const exported = `;;
+const cloudflareExport = `;;
 ;; Domain:     example.com.
 ;;
 ;; SOA Record
@@ -261,7 +261,7 @@ example.com	1	IN	MX	10 mail.example.com.
 func TestExportedZoneDropsIn(t *testing.T) {
 	o := edged
 	o.Nameservers = nil
-	z, problems := tryBuild("example.com.", exported, o)
+	z, problems := tryBuild("example.com.", cloudflareExport, o)
 	if len(problems) != 1 || !problems[0].Warning || problems[0].Line != 5 {
 		t.Error(problems)
 	}
@@ -356,6 +356,7 @@ func TestProblems(t *testing.T) {
 		{"www A 192.0.2\nftp A 192.0.2.1\nx AAAA 1\n", "z:1: bad A A\nz:3: bad AAAA AAAA"},
 		{"\n\n; nothing\n$TTL 60\nwww TYPO 1\nwww A 192.0.2.1", "z:5: not a TTL"},
 		{"www.elsewhere. A 192.0.2.1", "z:1: lies outside the zone"},
+		{"x TXT \ny A 192.0.2.1\nwww SOA ", "z:1: has no RDATA\nz:3: has no RDATA"},
 		{"www CH A 192.0.2.1", "z:1: is of another class than IN"},
 		{"$INCLUDE /etc/passwd\nwww A 192.0.2.1", "z:1: $INCLUDE directive not allowed"},
 		{"www MX 10 mail ; cf_tags=cf-proxied:true", "z:1: records of type MX cannot be proxied"},

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -146,17 +145,16 @@ func (z *zoneFiles) save(cmd *cobra.Command, f zone.File, save saver, change fun
 	return nil
 }
 
-// zoneError says whose fault it is that a zone was not changed: that of the machine, or of the one who wanted it.
+// zoneError says whose fault it is that a zone was not changed: that of the one who wanted it, or of the machine.
 func zoneError(f zone.File, err error) error {
 	if problems, ok := errors.AsType[zone.Problems](err); ok {
 		return &configError{problems}
 	}
-	var path *fs.PathError
-	var link *os.LinkError
-	if errors.As(err, &path) || errors.As(err, &link) {
-		return fail(err)
+	named := fmt.Errorf("%s: %w", f.Path, err)
+	if _, ok := errors.AsType[*zone.Refusal](err); ok || errors.Is(err, errSeveral) {
+		return &configError{named}
 	}
-	return &configError{fmt.Errorf("%s: %w", f.Path, err)}
+	return fail(named)
 }
 
 // reportProblem shows a problem with what it is about, which is for the operator's own terminal.

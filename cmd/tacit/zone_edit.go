@@ -24,8 +24,8 @@ func newZoneSet() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "set ZONE NAME TYPE CONTENT",
 		Short: "Set a record of a zone",
-		Long: "Set gives NAME a record of TYPE. One that is there already gets CONTENT; where there are several, --add adds another one and\n" +
-			"delete takes one away. What no option says stays as it is.\n\n" +
+		Long: "Set gives NAME a record of TYPE. The only one that is there gets CONTENT; --add adds another one beside it. Where there are\n" +
+			"several, it sets the one that has CONTENT. What no option says stays as it is.\n\n" +
 			"NAME is @ for the zone itself, relative to the zone, or whole. Names in CONTENT are whole. CONTENT of TXT records needs no\n" +
 			"quotation marks.",
 		Example: "  tacit zone set example.com blog A 192.0.2.1 --proxied\n  tacit zone set example.com @ MX '10 mail.example.com'\n" +
@@ -75,24 +75,35 @@ func (f *recordFlags) set(cmd *cobra.Command, args []string) error {
 	}
 	done := "added"
 	err = z.edit(cmd, file, func(m *zone.MasterFile) error {
-		there := m.At(name, kind)
+		old, found := f.replaces(m, name, kind, args[3])
 		switch {
-		case len(there) > 1 && !f.add:
-			return errSeveral
-		case len(there) == 0 || f.add:
-			r := zone.Record{Name: name, Type: kind}
+		case found:
+			done = "set"
+			r := old
 			put(&r)
-			return m.Add(r)
+			return m.Replace(old, r)
+		case !f.add && len(m.At(name, kind)) > 1:
+			return errSeveral
 		}
-		done = "set"
-		r := there[0]
+		r := zone.Record{Name: name, Type: kind}
 		put(&r)
-		return m.Replace(there[0], r)
+		return m.Add(r)
 	})
 	if err != nil {
 		return err
 	}
 	return tell(cmd, "%s %s: %s in %s", name.Reveal(), zone.TypeText(kind), done, file.Path)
+}
+
+// replaces finds the record that is set: the one with the content, or else the only one.
+func (f *recordFlags) replaces(m *zone.MasterFile, name wire.Name, kind wire.Type, content string) (old zone.Record, found bool) {
+	if same, err := m.Find(name, kind, zone.NewContent(content)); err == nil {
+		return same, true
+	}
+	if there := m.At(name, kind); len(there) == 1 && !f.add {
+		return there[0], true
+	}
+	return old, false
 }
 
 // subject finds what the first arguments name: a zone, a name in it, and a type.

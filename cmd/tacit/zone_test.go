@@ -144,6 +144,25 @@ func TestZoneRefusals(t *testing.T) {
 	call(t, exitGood, "zone", "delete", "example.com", "blog", "CNAME", "-c", configuration)
 }
 
+// Where there are several records, set is about the one with the content, and another one is asked for.
+func TestZoneSetAmongSeveral(t *testing.T) {
+	const several = "a A 192.0.2.1\na A 192.0.2.2\n"
+	configuration, path, _ := zoneWorld(t, several)
+	_, stderr := call(t, exitUsage, "zone", "set", "example.com", "a", "A", "192.0.2.3", "-c", configuration)
+	expect(t, stderr, "there are several records")
+	for range 2 { // the second time changes nothing
+		call(t, exitGood, "zone", "set", "example.com", "a", "A", "192.0.2.2", "--comment", "two", "-c", configuration)
+		call(t, exitGood, "zone", "set", "example.com", "a", "A", "192.0.2.3", "--add", "-c", configuration)
+		if got, want := fileText(t, path), "a A 192.0.2.1\na A 192.0.2.2 ; two\na.example.com.\t1\tIN\tA\t192.0.2.3\n"; got != want {
+			t.Errorf("got\n%s", got)
+		}
+	}
+	call(t, exitGood, "zone", "delete", "example.com", "a", "A", "-c", configuration)
+	if got := fileText(t, path); got != "" {
+		t.Errorf("got\n%s", got)
+	}
+}
+
 func TestZoneCheck(t *testing.T) {
 	configuration, path, directory := zoneWorld(t, zoneText)
 	stdout, stderr := call(t, exitGood, "zone", "check", "-c", configuration)
