@@ -131,7 +131,7 @@ func crashCheck(t *testing.T, path string) (there int) {
 	}
 	z, _, problems := zone.Build(&zone.Source{File: "z", Text: text, Origin: crashOrigin}, time.Now(), &zone.Options{})
 	m, _ := zone.ReadMasterFile("z", text, crashOrigin)
-	if len(problems) > 0 || z == nil || m == nil {
+	if problems.Grave() || z == nil || m == nil {
 		t.Fatalf("%v in\n%s", problems, text)
 	}
 	there, err = strconv.Atoi(strings.Trim(m.At(crashOrigin, wire.TypeTXT)[0].Content.RevealOrigin(), `"`))
