@@ -182,13 +182,19 @@ func (d *draft) addPacked(s *scanned, kind wire.Type, packed []byte) error {
 	return nil
 }
 
-// splitName splits a name in wire form off, in lower case.
+// splitName splits a name in wire form off, in lower case: the 26 letters of ASCII and no others (RFC 4343 section 3).
 func splitName(b []byte) (name, rest []byte) {
 	end := 0
 	for b[end] != 0 {
 		end += 1 + int(b[end])
 	}
-	return bytes.ToLower(b[:end+1]), b[end+1:]
+	name = bytes.Clone(b[:end+1])
+	for i, c := range name {
+		if 'A' <= c && c <= 'Z' { // no length octet is as large
+			name[i] = c + 'a' - 'A'
+		}
+	}
+	return name, b[end+1:]
 }
 
 // within returns the labels of a name in wire form that lie below those of origin.

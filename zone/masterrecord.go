@@ -154,7 +154,7 @@ const typeNULL wire.Type = 10
 
 // wireLength returns how many octets the RDATA takes, or more than any may where it cannot be packed.
 func wireLength(rr dns.RR) int {
-	buf := make([]byte, maxPacked)
+	buf := make([]byte, dns.Len(rr)+64) // a little more, where the library counts escapes otherwise
 	end, err := dns.PackRR(rr, buf, 0, nil, false)
 	if err != nil {
 		return maxPacked

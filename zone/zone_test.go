@@ -221,6 +221,9 @@ func TestAnswerRules(t *testing.T) {
 		{"an edge of the zone's own", "; tacit: edge=203.0.113.99\nwww A 192.0.2.1 ; cf_tags=cf-proxied:true", edged, map[string]string{
 			"www.example. A": "answer; A 300 203.0.113.99", "www.example. AAAA": "no data",
 		}},
+		{"octets of names are not letters of Unicode", "\xc3\x89 A 192.0.2.1\n\xeb\xff A 192.0.2.2", edged, map[string]string{
+			`\195\137.example. A`: "answer; A 300 192.0.2.1", `\195\169.example. A`: "no name", `\235\255.example. A`: "answer; A 300 192.0.2.2",
+		}},
 		{"letter case does not matter", "WWW.Example. A 192.0.2.1", edged, map[string]string{"www.EXAMPLE. A": "answer; A 300 192.0.2.1"}},
 	} {
 		t.Run(test.rule, func(t *testing.T) {
