@@ -182,19 +182,19 @@ func (d *draft) addPacked(s *scanned, kind wire.Type, packed []byte) error {
 	return nil
 }
 
-// splitName splits a name in wire form off, in lower case: the 26 letters of ASCII and no others (RFC 4343 section 3).
+// splitName splits a name in wire form off, and puts it into lower case: its letters are those of ASCII (RFC 4343), whatever else its
+// octets may mean to somebody. A length is no letter.
 func splitName(b []byte) (name, rest []byte) {
 	end := 0
 	for b[end] != 0 {
 		end += 1 + int(b[end])
 	}
-	name = bytes.Clone(b[:end+1])
-	for i, c := range name {
-		if 'A' <= c && c <= 'Z' { // no length octet is as large
-			name[i] = c + 'a' - 'A'
+	for i, c := range b[:end] {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
 		}
 	}
-	return name, b[end+1:]
+	return b[:end+1], b[end+1:]
 }
 
 // within returns the labels of a name in wire form that lie below those of origin.

@@ -224,6 +224,9 @@ func TestAnswerRules(t *testing.T) {
 		{"octets of names are not letters of Unicode", "\xc3\x89 A 192.0.2.1\n\xeb\xff A 192.0.2.2", edged, map[string]string{
 			`\195\137.example. A`: "answer; A 300 192.0.2.1", `\195\169.example. A`: "no name", `\235\255.example. A`: "answer; A 300 192.0.2.2",
 		}},
+		{"a label is octets, not UTF-8", `\255\128 A 192.0.2.1` + "\n" + `\195\132A A 192.0.2.2`, own, map[string]string{
+			`\255\128.example. A`: "answer; A 300 192.0.2.1", `\195\132a.example. A`: "answer; A 300 192.0.2.2", `\195\164a.example. A`: "no name",
+		}},
 		{"letter case does not matter", "WWW.Example. A 192.0.2.1", edged, map[string]string{"www.EXAMPLE. A": "answer; A 300 192.0.2.1"}},
 	} {
 		t.Run(test.rule, func(t *testing.T) {
