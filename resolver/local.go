@@ -133,7 +133,7 @@ func (r *Resolver) ownAnswer(q wire.Question, now time.Time) wire.Answer {
 		case !ok && res.parts == 0:
 			return refusal.pack(q, now)
 		case !ok:
-			return res.cutShort().pack(q, now)
+			return res.cutShort(cut).pack(q, now)
 		}
 		if res.append(&f); f.outcome != alias {
 			a := res.pack(q, now)
@@ -145,19 +145,23 @@ func (r *Resolver) ownAnswer(q wire.Question, now time.Time) wire.Answer {
 	return res.loop().pack(q, now)
 }
 
-// cutShort makes r an answer that ends where the zones served here do. Addresses that they do not know are none.
-func (r *result) cutShort() *result {
+// cutShort makes r an answer that ends where the zones served here do: with a referral, where they know one (RFC 1034 section
+// 4.3.2 step 3b). Addresses that they do not know are none.
+func (r *result) cutShort(cut *zone.Cut) *result {
 	if r.flat != nil {
 		return failed(&Error{Step: stepLocal, EDE: wire.EDENotAuthoritative, Err: errElsewhere})
 	}
+	r.referral = cut
 	return r
 }
 
-// refer makes a referral (RFC 1034 section 4.3.2, RFC 9471).
+// refer makes a referral.
 func refer(q wire.Question, cut *zone.Cut, now time.Time) wire.Answer {
-	b := builders.Get().(*wire.Builder)
-	defer builders.Put(b)
-	b.Begin(nil, q, wire.NoError, 0)
+	return (&result{referral: cut}).pack(q, now)
+}
+
+// writeReferral writes a zone cut, and the glue of its servers (RFC 9471).
+func writeReferral(b *wire.Builder, q wire.Question, cut *zone.Cut, now time.Time) error {
 	err := b.Add(wire.AuthoritySection, &cut.NS, cut.NS.TTL, false)
 	if q.DO && err == nil {
 		err = addParentWord(b, cut, now)
@@ -167,10 +171,7 @@ func refer(q wire.Question, cut *zone.Cut, now time.Time) wire.Answer {
 			err = b.Add(wire.AdditionalSection, &cut.Glue[i], cut.Glue[i].TTL, false)
 		}
 	}
-	if err != nil {
-		return failed(&Error{Step: stepAnswer, EDE: wire.EDEOther, Err: err}).pack(q, now)
-	}
-	return wire.Answer{Packet: b.Message(), Expires: now}
+	return err
 }
 
 func addParentWord(b *wire.Builder, cut *zone.Cut, now time.Time) error {

@@ -150,12 +150,13 @@ func TestLocalZonesWithoutRecursion(t *testing.T) {
 			{"apex.home.test.", "SERVFAIL"},
 			{"www.shop.example.", "REFUSED"},
 			{"x.sub.home.test.", "NOERROR; ; sub.home.test. 600 NS ns.sub.home.test.; ns.sub.home.test. 600 A 10.0.0.53"},
+			{"below.other.test.", "NOERROR aa; below.other.test. 60 CNAME x.sub.home.test.; sub.home.test. 600 NS ns.sub.home.test.; ns.sub.home.test. 600 A 10.0.0.53"},
 		} {
 			q := question(c.name, "A")
 			q.NoRecursion = true
 			s.expect(q, c.want)
 		}
-	}, serving(localZone+"sub NS ns.sub\nns.sub A 10.0.0.53\n", otherZone))
+	}, serving(localZone+"sub NS ns.sub\nns.sub A 10.0.0.53\n", otherZone+"below CNAME x.sub.home.test.\n"))
 }
 
 // A delegation in a zone that is served here leads to its servers, wherever they stand.

@@ -7,6 +7,7 @@ import (
 
 	"tacit/cache"
 	"tacit/internal/wire"
+	"tacit/zone"
 )
 
 // A result is what a resolution came to. It is the same for all who wait for it; each gets it packed as they asked.
@@ -25,6 +26,7 @@ type result struct {
 	local         bool // all of them do
 	flat          *flattening
 	denial        denial
+	referral      *zone.Cut // where those zones end, for who does not want recursion
 }
 
 // staleTTL is the TTL of records that have expired (RFC 8767 section 4).
@@ -150,6 +152,9 @@ func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires
 		}
 	case !r.lasting(q.Type):
 		w.expires = now
+	}
+	if r.referral != nil && w.err == nil {
+		return now, writeReferral(b, q, r.referral, now)
 	}
 	if w.err == nil && q.DO {
 		w.err = r.writeProof(b, uint32(max(0, w.expires.Sub(now))/time.Second))
