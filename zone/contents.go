@@ -76,6 +76,11 @@ func (c *contents) set(i int, kind wire.Type) set {
 	return nil
 }
 
+// reserve makes room, so that little is left over at the end.
+func (c *contents) reserve(nodes, keys, sets int) {
+	c.nodes, c.keys, c.sets = make([]node, 0, nodes), make([]byte, 0, keys), make([]byte, 0, sets)
+}
+
 // begin begins a node, to which sets are added; end is called once, behind the last.
 func (c *contents) begin(k key) {
 	c.nodes = append(c.nodes, node{uint32(len(c.keys)), uint32(len(c.sets))})
@@ -93,7 +98,15 @@ func (c *contents) add(m *made) {
 // end is called once, behind the last node.
 func (c *contents) end() {
 	c.nodes = append(c.nodes, node{uint32(len(c.keys)), uint32(len(c.sets))})
-	c.keys, c.sets, c.nodes = slices.Clip(slices.Clone(c.keys)), slices.Clip(slices.Clone(c.sets)), slices.Clip(slices.Clone(c.nodes))
+	c.keys, c.sets, c.nodes = snug(c.keys), snug(c.sets), snug(c.nodes)
+}
+
+// snug copies what has taken much more room than it needs.
+func snug[E any](s []E) []E {
+	if cap(s)-len(s) > len(s)/16 {
+		return slices.Clip(slices.Clone(s))
+	}
+	return s
 }
 
 // size returns how many octets the contents take.

@@ -29,6 +29,8 @@ type Source struct {
 func Build(src *Source, now time.Time, o *Options) (*Zone, Settings, Problems) {
 	settings, problems := readSettings(src.File, src.Text)
 	d := draft{source: src, options: o, settings: settings, problems: problems}
+	d.entries = make([]entry, 0, bytes.Count(src.Text, []byte{'\n'})+2) // most files have a record in a line
+	d.octets = make([]byte, 0, len(src.Text)/2)
 	d.problems = append(d.problems, scan(src.File, src.Text, src.Origin, d.take)...)
 	z := d.finish()
 	slices.SortStableFunc(d.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
@@ -238,13 +240,14 @@ func (d *draft) finish() *Zone {
 	}
 	d.completeOwners()
 	byKey := func(a, b entry) int {
-		return cmp.Or(bytes.Compare(d.key(&a), d.key(&b)), cmp.Compare(a.kind, b.kind))
+		return cmp.Or(bytes.Compare(d.key(&a), d.key(&b)), cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key)) // and as in the file
 	}
 	if !slices.IsSortedFunc(d.entries, byKey) {
-		slices.SortStableFunc(d.entries, byKey)
+		slices.SortFunc(d.entries, byKey)
 	}
 	d.zone = &Zone{origin: d.target}
 	d.takeKey()
+	d.reserve()
 	d.edge = newEdgeSets(d.options, &d.settings)
 	d.apex()
 	for rest := d.entries; len(rest) > 0 && d.grave < maxProblems; {
@@ -302,6 +305,26 @@ func (d *draft) takeKey() {
 	if fresh && err == nil {
 		d.warn(0, "a key was made for this zone: tacit zone ds prints the DS record for its parent")
 	}
+}
+
+// reserve makes room for what the entries come to. Names that are proxied may need a little more.
+func (d *draft) reserve() {
+	var last *entry
+	nodes, keys, sets := 2, 0, 4*setHeader
+	for i := range d.entries {
+		e := &d.entries[i]
+		switch {
+		case last == nil || !bytes.Equal(d.key(last), d.key(e)):
+			nodes++
+			keys += int(e.keyLength)
+			sets += setHeader
+		case last.kind != e.kind:
+			sets += setHeader
+		}
+		sets += 2 + int(e.rdataLength)
+		last = e
+	}
+	d.zone.reserve(nodes, keys, sets)
 }
 
 // below returns the name under which a partial zone is served.
