@@ -1,6 +1,7 @@
 package resolver
 
 import (
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -177,4 +178,40 @@ func servedZones(texts ...string) func() *zone.Zones {
 	var o Options
 	serving(texts...)(&o)
 	return o.Zones
+}
+
+// What large zones say takes the fast path from the second asking on, whatever it is and whoever asks, and with its whole TTL.
+func TestLocalAnswersAreFinished(t *testing.T) {
+	var text strings.Builder
+	text.WriteString("big.test.\n; tacit: flatten=apex\n$TTL 600\n*.w TXT any\nalias CNAME host-1\n")
+	for i := range 20_000 {
+		fmt.Fprintf(&text, "host-%d A 192.0.2.1\n", i)
+	}
+	playOnce(t, func(s *script) {
+		for _, c := range []struct{ name, kind, want string }{
+			{"host-0.big.test.", "A", "NOERROR aa; host-0.big.test. 600 A 192.0.2.1"},
+			{"host-19999.big.test.", "A", "NOERROR aa; host-19999.big.test. 600 A 192.0.2.1"},
+			{"host-7.big.test.", "AAAA", "NOERROR aa; ; big.test. 1800 SOA big.test."},
+			{"host-20000.big.test.", "A", "NXDOMAIN aa; ; big.test. 1800 SOA big.test."},
+			{"a.w.big.test.", "TXT", `NOERROR aa; a.w.big.test. 600 TXT "any"`},
+			{"alias.big.test.", "A", "NOERROR aa; alias.big.test. 600 CNAME host-1.big.test., host-1.big.test. 600 A 192.0.2.1"},
+		} {
+			for _, noRecursion := range []bool{false, true} {
+				q := question(c.name, c.kind)
+				q.NoRecursion = noRecursion
+				if first := s.ask(q); !first.Fixed {
+					t.Error(c.name, ": its TTL is not fixed")
+				}
+				time.Sleep(100 * time.Second)
+				a, ok := s.r.Recall(nil, query(s, q), s.r.now())
+				if !ok {
+					t.Errorf("%s, no recursion %t: no finished answer", c.name, noRecursion)
+					continue
+				}
+				if got := outline(s.unpack(a)); got != c.want {
+					t.Errorf("%s\n got %s\nwant %s", c.name, got, c.want)
+				}
+			}
+		}
+	}, packetsOn, serving(text.String()))
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -23,6 +24,7 @@ type Store struct {
 
 	mu    sync.Mutex
 	files map[string]*file // by path
+	taken int64            // octets of files that were read since memory was given back
 }
 
 // StoreOptions say which zones there are.
@@ -155,8 +157,24 @@ func (s *Store) look(following bool) {
 	if changed || !following {
 		s.publish()
 	}
+	s.giveBack()
 	if changed && following && s.options.Changed != nil {
 		s.options.Changed()
+	}
+}
+
+// muchTaken is how much of files may have been read before it is worth a collection. Each takes something, however small it is.
+const (
+	muchTaken  = 16 << 20
+	takenByAny = 8 << 10
+)
+
+// giveBack returns memory to the system. To read a file takes many times what its zone does, and without large zones to read there
+// may be no garbage for long that would have it collected.
+func (s *Store) giveBack() {
+	if s.taken > muchTaken {
+		s.taken = 0
+		debug.FreeOSMemory()
 	}
 }
 
@@ -204,6 +222,9 @@ func (s *Store) read(at File, now time.Time) bool {
 	}
 	s.files[at.Path] = f
 	f.build(&s.options, before, now)
+	if f.info != nil {
+		s.taken += f.info.Size() + takenByAny
+	}
 	if s.options.Told != nil {
 		s.options.Told(at.Path, f.problems)
 	}
