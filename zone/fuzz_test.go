@@ -42,7 +42,7 @@ func FuzzBuild(f *testing.F) {
 			return
 		}
 		asked := 0
-		scan("z", text, src.Origin, func(s *scanned) bool {
+		_ = scan("z", text, src.Origin, func(s *scanned) bool {
 			askAround(t, z, s.rr.Header().Name)
 			asked++
 			return asked < 20
