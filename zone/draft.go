@@ -240,10 +240,10 @@ func (d *draft) finish() *Zone {
 	}
 	d.completeOwners()
 	byKey := func(a, b entry) int {
-		return cmp.Or(bytes.Compare(d.key(&a), d.key(&b)), cmp.Compare(a.kind, b.kind), cmp.Compare(a.key, b.key)) // and as in the file
+		return cmp.Or(bytes.Compare(d.key(&a), d.key(&b)), cmp.Compare(a.kind, b.kind))
 	}
 	if !slices.IsSortedFunc(d.entries, byKey) {
-		slices.SortFunc(d.entries, byKey)
+		slices.SortStableFunc(d.entries, byKey)
 	}
 	d.zone = &Zone{origin: d.target}
 	d.takeKey()
