@@ -31,6 +31,7 @@ type Config struct {
 	Forwards     []Forward
 	Stubs        []Stub
 	Zones        Zones
+	Management   Management
 	Log          Log
 	Admin        Admin
 }
@@ -127,6 +128,12 @@ type Zones struct {
 	Files     []zone.File // paths, made absolute against the configuration's own
 	Directory string      // likewise
 	KeyFiles  string      // likewise a directory; empty: as the service manager says
+}
+
+// Management is the table [management].
+type Management struct {
+	Listen    netip.AddrPort // invalid: off
+	TokenFile string         // a path, made absolute against the configuration's own
 }
 
 // Any reports whether there may be zones.

@@ -51,6 +51,10 @@ var groups = []group{
 	},
 	{name: "zones", about: "All zones served here."},
 	{name: "edge", about: "Where proxied records lead."},
+	{
+		name: "management", about: "An HTTP API by which programs manage the zones served here, in the shape of the part of Cloudflare's API, version 4, " +
+			"that is about zones and DNS records; the path is /client/v4. It shows what proxied records lead to.",
+	},
 	{name: "log", about: "What is written to the standard error. No level holds a query name or a client."},
 	{name: "admin", about: "What an operator can see and do while tacit runs."},
 }
@@ -398,6 +402,18 @@ var options = []option{
 	},
 
 	{
+		table: "management", key: "listen", kind: textKind, form: formListen, standard: `""`,
+		about: "Loopback address and port. Empty: off.",
+		set:   setManagementListen,
+	},
+	{
+		table: "management", key: "token_file", kind: textKind, form: formPath, standard: `""`,
+		about: "A file with a token of at least 32 characters on each line, which clients send as a bearer token, and behind it, " +
+			"perhaps, the only zones that it is for. It should be readable by tacit alone.",
+		set: func(k *checker, v value) { k.config.Management.TokenFile = k.config.resolvePath(v.text) },
+	},
+
+	{
 		table: "log", key: "level", kind: textKind, standard: `"info"`, words: []string{"error", "warn", "info", "debug"},
 		about: "The least important messages that are still written.",
 		set:   setLevel,
@@ -424,6 +440,17 @@ func setPort(k *checker, v value) {
 		return
 	}
 	k.config.Recursion.Port = uint16(v.number)
+}
+
+func setManagementListen(k *checker, v value) {
+	if v.text == "" {
+		return
+	}
+	at := one(k, v, parseListen)
+	if at.IsValid() && !at.Addr().IsLoopback() {
+		k.fail(v.at, "is not a loopback address: what is said there is not encrypted")
+	}
+	k.config.Management.Listen = at
 }
 
 var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}

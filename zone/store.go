@@ -104,6 +104,30 @@ func (s *Store) Problems() Problems {
 	return list
 }
 
+// A FileState is what is known of a zone file.
+type FileState struct {
+	File
+	Settings Settings
+	Changed  time.Time
+	Zone     *Zone // nil: not served
+}
+
+// Files returns what is known of all zone files, by path.
+func (s *Store) Files() []FileState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var list []FileState
+	for _, path := range s.paths() {
+		f := s.files[path]
+		state := FileState{File: f.File, Settings: f.settings, Zone: f.zone}
+		if f.info != nil {
+			state.Changed = f.info.ModTime()
+		}
+		list = append(list, state)
+	}
+	return list
+}
+
 func (s *Store) paths() []string {
 	paths := make([]string, 0, len(s.files))
 	for path := range s.files {

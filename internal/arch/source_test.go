@@ -82,7 +82,7 @@ func parse(root fs.FS) ([]source, error) {
 		}
 		base := path.Base(name)
 		if entry.IsDir() {
-			if base != "." && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata") {
+			if base != "." && (strings.HasPrefix(base, ".") || strings.HasPrefix(base, "_") || base == "testdata" || isModule(root, name)) {
 				return fs.SkipDir
 			}
 			return nil
@@ -95,6 +95,12 @@ func parse(root fs.FS) ([]source, error) {
 		return err
 	})
 	return sources, err
+}
+
+// isModule reports whether a directory is a module of its own.
+func isModule(root fs.FS, name string) bool {
+	_, err := fs.Stat(root, path.Join(name, "go.mod"))
+	return err == nil
 }
 
 func parseFile(root fs.FS, name string) (source, error) {

@@ -72,8 +72,8 @@ var programs = map[string]string{
 	"nsd": "nsd", "knotd": "knot", "keymgr": "knot", "kzonesign": "knot-dnssecutils", "unbound": "unbound", "ip": "iproute2",
 	"dnssec-keygen": "bind9-utils", "dnssec-signzone": "bind9-utils", "delv": "bind9-dnsutils",
 	"dig": "bind9-dnsutils", "kdig": "knot-dnsutils", "curl": "curl", "h2load": "nghttp2-client", "nghttp": "nghttp2-client",
-	"gtlsclient": "ngtcp2-client",
-	"stubby":     "stubby", "dnsdist": "dnsdist", "dnsmasq": "dnsmasq-base",
+	"gtlsclient": "ngtcp2-client", "node": "nodejs",
+	"stubby": "stubby", "dnsdist": "dnsdist", "dnsmasq": "dnsmasq-base",
 	"chromium": "chromium", "firefox-esr": "firefox-esr", "certutil": "libnss3-tools",
 }
 
@@ -90,6 +90,9 @@ func checkMachine() error {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, fmt.Sprintf("%s (Debian package %s)", program, debian))
 		}
+	}
+	if _, err := os.Stat(filepath.Join(os.Getenv(managersVariable), "cloudflare")); err != nil {
+		missing = append(missing, "Cloudflare's clients (built by make interop, see "+managersVariable+")")
 	}
 	if _, err := os.Stat(os.Getenv(h2specVariable)); err != nil {
 		missing = append(missing, "h2spec (built by make interop, see "+h2specVariable+")")

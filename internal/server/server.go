@@ -16,6 +16,7 @@ import (
 	"tacit/config"
 	"tacit/internal/privacy"
 	"tacit/internal/wire"
+	"tacit/management"
 	"tacit/transports"
 	"tacit/upstream"
 )
@@ -34,6 +35,7 @@ type Server struct {
 	mu        sync.Mutex // of all below: start, reload, the commands of the operator, and shutdown exclude each other
 	cache     *cache.Cache
 	control   *admin.Control // nil without
+	managed   *management.Server
 	listeners map[endpoint]*transports.Server
 	retired   sync.WaitGroup // listeners and parts on their way out
 	stopping  chan struct{}
@@ -84,15 +86,14 @@ func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 	if err := p.zones.broken(c); err != nil {
 		return nil, errors.Join(err, p.close())
 	}
-	opened, control, err := s.openAll(ctx, c)
+	opened, err := s.openAll(ctx, c)
 	if err != nil {
 		return nil, errors.Join(err, p.close())
 	}
 	s.current.Store(p)
 	s.show(shown)
 	p.follow(s.env)
-	s.serve(opened)
-	s.setControl(control)
+	s.take(opened)
 	s.setLevel(c)
 	s.retired.Go(s.followExceptions)
 	return s, nil
@@ -122,7 +123,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	if err != nil {
 		return err
 	}
-	opened, control, err := s.openAll(ctx, c)
+	opened, err := s.openAll(ctx, c)
 	if err != nil {
 		return errors.Join(err, p.close())
 	}
@@ -131,8 +132,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	p.follow(s.env)
 	s.cache = memory
 	memory.Renew()
-	s.serve(opened)
-	s.setControl(control)
+	s.take(opened)
 	s.retireListeners(ctx, endpoints(c))
 	s.retire(old)
 	s.setLevel(c)
@@ -154,6 +154,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.stopped = true
 	ended := s.endControl()
+	s.setManagement(nil)
 	results := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		go func() { results <- l.Shutdown(ctx) }()
@@ -168,17 +169,38 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return errors.Join(append(errs, s.current.Load().close())...)
 }
 
+// An opening is what a configuration listens on; what it has in common with the one before is the same.
+type opening struct {
+	listeners map[endpoint]*transports.Server
+	control   *admin.Control     // nil without
+	managed   *management.Server // nil without
+}
+
 // openAll opens what c listens on: all, or nothing.
-func (s *Server) openAll(ctx context.Context, c *config.Config) (map[endpoint]*transports.Server, *admin.Control, error) {
-	control, err := s.openControl(ctx, c)
-	if err != nil {
-		return nil, nil, err
+func (s *Server) openAll(ctx context.Context, c *config.Config) (o opening, err error) {
+	if o.control, err = s.openControl(ctx, c); err != nil {
+		return o, err
 	}
-	opened, err := s.open(ctx, c)
-	if err != nil && control != nil && control != s.control {
-		err = errors.Join(err, control.Shutdown(ctx))
+	if o.managed, err = s.openManagement(ctx, c); err == nil {
+		o.listeners, err = s.open(ctx, c)
 	}
-	return opened, control, err
+	if err == nil {
+		return o, nil
+	}
+	if o.control != nil && o.control != s.control {
+		err = errors.Join(err, o.control.Shutdown(ctx))
+	}
+	if o.managed != nil && o.managed != s.managed {
+		err = errors.Join(err, o.managed.Shutdown(ctx))
+	}
+	return o, err
+}
+
+// take serves what was opened.
+func (s *Server) take(o opening) {
+	s.serve(o.listeners)
+	s.setControl(o.control)
+	s.setManagement(o.managed)
 }
 
 // isWithoutIPv6 recognises the IPv6 half of a port that was given alone on a machine that has no IPv6.

@@ -21,6 +21,7 @@ name = "home.test."
 file = "home.zone"
 [zones]
 directory = "zones"
+keys = "keys"
 [edge]
 addresses = ["203.0.113.10"]
 `
