@@ -13,6 +13,7 @@ import (
 type Quota struct {
 	clients  privacy.Clients
 	slots    slots
+	errands  slots
 	refusals refusals
 }
 

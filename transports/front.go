@@ -19,6 +19,7 @@ import (
 type front struct {
 	responder Responder
 	admitter  Admitter
+	keeper    Keeper // nil: nobody keeps zones
 	limits    Limits
 	now       func() time.Time
 	log       *slog.Logger
@@ -35,7 +36,7 @@ type front struct {
 }
 
 func newFront(o Options) *front {
-	f := &front{limits: o.Limits.withDefaults(), quota: o.Quota, now: o.Now, log: o.Log, stopping: make(chan struct{})}
+	f := &front{limits: o.Limits.withDefaults(), quota: o.Quota, keeper: o.Keeper, now: o.Now, log: o.Log, stopping: make(chan struct{})}
 	if f.quota == nil {
 		f.quota = &Quota{}
 	}
@@ -86,6 +87,7 @@ const (
 	answered           // the answer is ready
 	turnedAway         // so it is, and nothing else is to be heard from this client
 	missed             // it has to be resolved
+	entrusted          // it is the Keeper's, over UDP, TCP and TLS
 )
 
 // receive treats a message that came alone.
@@ -135,6 +137,8 @@ func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 		return nil, f.drop(UDP, RateLimited)
 	case !ok:
 		return f.reject(v.answer, q, wire.Refused, notServed, l), turnedAway
+	case f.isKept(q, l):
+		return nil, entrusted
 	case verdict == wire.Reject:
 		return f.reject(v.answer, q, q.Rcode, q.Reason, l), answered
 	case q.Type == wire.TypeANY:

@@ -310,7 +310,7 @@ func (h *http2Conn) ask(id uint32, s *http2Stream) error {
 	case answered:
 		h.touch()
 		return h.answer(id, s, answer)
-	case missed:
+	case missed, entrusted:
 	}
 	j := f.newJob(h.visit, q.message, h.client(), l)
 	if j == nil {

@@ -407,7 +407,7 @@ func (d *doq) answer(stream *quic.Stream, msg []byte, err error) {
 		return
 	case turnedAway: // strangers shall not crowd out those who are served
 		d.leave()
-	case answered, missed:
+	case answered, missed, entrusted:
 	}
 	d.send(stream, answer)
 }

@@ -58,6 +58,9 @@ type Options struct {
 	// Proxies begin each connection over TCP, TLS and HTTPS and each datagram over UDP with a PROXY header of version 2.
 	Proxies []netip.Prefix
 
+	// Keeper hears what is for whoever keeps zones. Nil: that is refused.
+	Keeper Keeper
+
 	Limits Limits
 	// Quota is shared by Servers whose clients count together, such as one Server for each address. Nil: its own.
 	Quota *Quota
@@ -79,6 +82,7 @@ type Limits struct {
 	Handshakes            int // connections whose TLS handshake is in progress: 256
 	HandshakesPerAddress  int // of them from one address: 32
 	Pipelined             int // queries in progress on one connection: 64
+	Errands               int // messages that the Keeper is treating, transfers among them: 10
 }
 
 func (l Limits) withDefaults() Limits {
@@ -95,6 +99,7 @@ func (l Limits) withDefaults() Limits {
 	orDefault(&l.Handshakes, 256)
 	orDefault(&l.HandshakesPerAddress, 32)
 	orDefault(&l.Pipelined, 64)
+	orDefault(&l.Errands, 10)
 	return l
 }
 

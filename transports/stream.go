@@ -227,6 +227,13 @@ func (s *stream) receive(msg []byte) error {
 		}
 		answer, o = s.front.turnAway(s.visit, l), answered
 	}
+	if o == entrusted {
+		started, err := s.entrust(msg, l)
+		if started || err != nil {
+			return err
+		}
+		answer, o = s.front.turnAway(s.visit, l), answered
+	}
 	if o == dropped {
 		return errNoQuery
 	}
@@ -243,17 +250,8 @@ func (s *stream) receive(msg []byte) error {
 // startJob waits for a turn, so that nothing more is read from who has enough queries in progress, and then asks for
 // a slot. started is false when there is none.
 func (s *stream) startJob(msg []byte, l link) (started bool, err error) {
-	select {
-	case s.turns <- struct{}{}:
-	default:
-		if err := s.flush(); err != nil {
-			return false, err
-		}
-		select {
-		case s.turns <- struct{}{}:
-		case <-s.ctx.Done():
-			return false, s.ctx.Err()
-		}
+	if err := s.takeTurn(); err != nil {
+		return false, err
 	}
 	j := s.front.newJob(s.visit, msg, s.client(), l)
 	if j == nil {
@@ -265,11 +263,49 @@ func (s *stream) startJob(msg []byte, l link) (started bool, err error) {
 	return true, nil
 }
 
-func (s *stream) deliver(j *job, answer []byte) {
-	defer func() {
-		s.pending.Add(-1)
+func (s *stream) takeTurn() error {
+	select {
+	case s.turns <- struct{}{}:
+		return nil
+	default:
+	}
+	if err := s.flush(); err != nil {
+		return err
+	}
+	select {
+	case s.turns <- struct{}{}:
+		return nil
+	case <-s.ctx.Done():
+		return s.ctx.Err()
+	}
+}
+
+// endTurn says that a query is no longer in progress.
+func (s *stream) endTurn() {
+	s.pending.Add(-1)
+	<-s.turns
+}
+
+// entrust hands a message to the Keeper, as startJob does to a job.
+func (s *stream) entrust(msg []byte, l link) (started bool, err error) {
+	if err := s.takeTurn(); err != nil {
+		return false, err
+	}
+	e := s.front.newErrand(s.visit, msg, s.client(), l)
+	if e == nil {
 		<-s.turns
-	}()
+		return false, nil
+	}
+	s.pending.Add(1)
+	e.start(s.ctx, func(reply []byte) error {
+		defer s.touch()
+		return s.write(appendFrame(make([]byte, 0, frameLength+len(reply)), reply))
+	}, s.endTurn)
+	return true, nil
+}
+
+func (s *stream) deliver(j *job, answer []byte) {
+	defer s.endTurn()
 	j.frame = appendFrame(j.frame[:0], answer)
 	_ = s.write(j.frame) // the reader sees the end, too
 	s.touch()

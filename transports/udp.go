@@ -100,8 +100,24 @@ func (u *udpSocket) receive(b *batch, d *datagram) {
 		control := append(j.control[:0], d.control...)
 		j.reply[0] = datagram{control: control, peer: d.peer, edns: v.query.EDNS, do: v.query.DO}
 		j.start(u.front.ctx, u)
+	case entrusted:
+		u.entrust(v, message, client, l, d)
 	case dropped:
 	}
+}
+
+// entrust hands a message to the Keeper.
+func (u *udpSocket) entrust(v *visit, message []byte, client netip.Addr, l link, d *datagram) {
+	e := u.front.newErrand(v, message, client, l)
+	if e == nil {
+		u.front.drop(UDP, NoSlot)
+		return
+	}
+	control, peer := slices.Clone(d.control), d.peer
+	e.start(u.front.ctx, func(reply []byte) error {
+		u.send([]datagram{{octets: reply, control: control, peer: peer}})
+		return nil
+	}, func() { clear(control) })
 }
 
 // A batch is what a reader treats together. The answers stand one behind the other in its room, so that little memory is

@@ -26,6 +26,7 @@ const (
 	TypeNSEC3  Type = 50
 	TypeSVCB   Type = 64
 	TypeNXNAME Type = 128
+	TypeTSIG   Type = 250
 	TypeIXFR   Type = 251
 	TypeAXFR   Type = 252
 	TypeANY    Type = 255

@@ -26,6 +26,7 @@ type Query struct {
 
 	message []byte
 	opcode  Opcode
+	signed  bool // the last record is a TSIG record
 	folded  [MaxNameLength]byte
 	nameLen int // 0 when the question could not be read
 }
@@ -87,7 +88,7 @@ func (q *Query) Parse(msg []byte) Verdict {
 func (q *Query) reset(msg []byte) {
 	q.message, q.nameLen = msg, 0
 	q.ID, q.opcode, q.RD, q.AD, q.CD = 0, 0, false, false, false
-	q.Type, q.Class = 0, 0
+	q.Type, q.Class, q.signed = 0, 0, false
 	q.forgetEDNS()
 	q.Rcode, q.Reason = NoError, ExtendedError{}
 }
@@ -147,6 +148,7 @@ func (q *Query) parseRecords(off int) bool {
 		if record.kind == TypeOPT && (i < before || !q.parseOPT(record)) {
 			return false
 		}
+		q.signed = record.kind == TypeTSIG && i >= before
 		off = end
 	}
 	return off == len(m)
@@ -282,6 +284,19 @@ func (q *Query) RawQuestion() []byte {
 		return nil
 	}
 	return q.message[HeaderLength : HeaderLength+q.nameLen+4]
+}
+
+// IsOfZones reports whether a message that is well formed, as far as it was read, is for whoever keeps zones: NOTIFY, UPDATE,
+// questions for transfers, and the questions for SOA records that go with them and are signed.
+func (q *Query) IsOfZones() bool {
+	switch q.opcode {
+	case OpcodeNotify, OpcodeUpdate:
+		return true
+	case OpcodeQuery:
+		return q.Type == TypeAXFR || q.Type == TypeIXFR || q.Type == TypeSOA && q.signed
+	default:
+		return false
+	}
 }
 
 // Opcode returns the opcode of the message.
