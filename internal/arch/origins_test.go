@@ -12,13 +12,13 @@ import (
 
 // The origin of a proxied record leaves zone.Content by its method RevealOrigin only. These files may call it; each has its reason.
 var mayReveal = map[string]string{
-	"zone/content.go":           "it is declared there",
-	"zone/masterrecord.go":      "reads what an editor gives, and writes it into the file",
-	"zone/edit.go":              "writes a record into the file",
-	"zone/exchange.go":          "writes an export, which is the operator's",
-	"cmd/tacit/zone.go":         "shows the operator's own terminal what a problem is about",
-	"internal/server/keeper.go": "gives it to the management API, whose clients have a token",
-	"cmd/tacit/zone_show.go":    "shows it to the operator's own terminal",
+	"zone/content.go":            "it is declared there",
+	"zone/masterrecord.go":       "reads what an editor gives, and writes it into the file",
+	"zone/edit.go":               "writes a record into the file",
+	"zone/exchange.go":           "writes an export, which is the operator's",
+	"cmd/tacit/zone.go":          "shows the operator's own terminal what a problem is about",
+	"internal/server/manager.go": "gives it to the management API, whose clients have a token",
+	"cmd/tacit/zone_show.go":     "shows it to the operator's own terminal",
 }
 
 // What answers is made of a draft and knows nothing of where it came from. These files have no word for what holds origins.

@@ -23,7 +23,7 @@ func (s *Server) openManagement(ctx context.Context, c *config.Config) (*managem
 		return s.managed, nil
 	}
 	m, err := management.Listen(ctx, c.Management.Listen, management.Options{
-		Keeper: keeper{s}, Tokens: tokens, Panicked: s.env.panics.report,
+		Keeper: manager{s}, Tokens: tokens, Panicked: s.env.panics.report,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("management.listen: %w", err)

@@ -19,20 +19,20 @@ listen = "127.0.0.1:0"
 token_file = "tokens"
 `
 
-// A manager is a client of the management API.
-type manager struct {
+// An apiClient is a client of the management API.
+type apiClient struct {
 	*testing.T
 	*Server
 	x     *setting
 	token string
 }
 
-func newManager(t *testing.T) *manager {
+func newAPIClient(t *testing.T) *apiClient {
 	t.Helper()
 	x := newHome(t)
 	write(t, x.file("tokens"), "# all zones\n"+testToken+"\n"+strings.Repeat("z", 40)+" more.test\n")
 	s, _ := x.start(t, managedHere)
-	return &manager{T: t, Server: s, x: x, token: testToken}
+	return &apiClient{T: t, Server: s, x: x, token: testToken}
 }
 
 type reply struct {
@@ -50,7 +50,7 @@ type reply struct {
 }
 
 // do makes a request and expects a status.
-func (m *manager) do(status int, method, path, body string, kind ...string) (r reply, raw string) {
+func (m *apiClient) do(status int, method, path, body string, kind ...string) (r reply, raw string) {
 	m.Helper()
 	q, err := http.NewRequestWithContext(m.Context(), method, "http://"+m.managed.Addr().String()+"/client/v4"+path, strings.NewReader(body))
 	if err != nil {
@@ -82,7 +82,7 @@ func (m *manager) do(status int, method, path, body string, kind ...string) (r r
 }
 
 // fails expects an error with a code.
-func (m *manager) fails(status, code int, method, path, body string) {
+func (m *apiClient) fails(status, code int, method, path, body string) {
 	m.Helper()
 	r, text := m.do(status, method, path, body)
 	if len(r.Errors) != 1 || r.Errors[0].Code != code {
@@ -100,7 +100,7 @@ type apiRecord struct {
 	Settings                map[string]bool
 }
 
-func (m *manager) record(r reply) (x apiRecord) {
+func (m *apiClient) record(r reply) (x apiRecord) {
 	m.Helper()
 	if err := json.Unmarshal(r.Result, &x); err != nil {
 		m.Fatal(err)
@@ -108,7 +108,7 @@ func (m *manager) record(r reply) (x apiRecord) {
 	return x
 }
 
-func (m *manager) zone(name string) string {
+func (m *apiClient) zone(name string) string {
 	m.Helper()
 	r, _ := m.do(200, "GET", "/zones?name="+name, "")
 	var list []struct{ ID, Name, Status string }
@@ -120,7 +120,7 @@ func (m *manager) zone(name string) string {
 
 // What is written is served when the answer comes, and stands in the file.
 func TestManagementRecords(t *testing.T) {
-	m := newManager(t)
+	m := newAPIClient(t)
 	z := m.zone("home.test")
 	r, _ := m.do(200, "POST", z+"/dns_records", `{"type":"A","name":"new","content":"192.0.2.50","proxied":false,"comment":"why","tags":["team:us"]}`)
 	added := m.record(r)
@@ -160,7 +160,7 @@ func TestManagementRecords(t *testing.T) {
 
 // A record keeps its ID when its content changes, and one that takes its old content gets another.
 func TestManagementIDs(t *testing.T) {
-	m := newManager(t)
+	m := newAPIClient(t)
 	z := m.zone("home.test")
 	first := m.record(second(m.do(200, "POST", z+"/dns_records", `{"type":"A","name":"a","content":"192.0.2.60"}`)))
 	m.do(200, "PATCH", z+"/dns_records/"+first.ID, `{"content":"192.0.2.61"}`)
@@ -179,7 +179,7 @@ func second(r reply, _ string) reply { return r }
 
 // The codes that clients know.
 func TestManagementRefusals(t *testing.T) {
-	m := newManager(t)
+	m := newAPIClient(t)
 	z := m.zone("home.test")
 	records := z + "/dns_records"
 	for _, c := range []struct {
@@ -210,7 +210,7 @@ func TestManagementRefusals(t *testing.T) {
 
 // A batch is made as a whole or not at all: deletes, patches, puts, posts.
 func TestManagementBatch(t *testing.T) {
-	m := newManager(t)
+	m := newAPIClient(t)
 	z := m.zone("home.test")
 	ids := map[string]string{}
 	var list []apiRecord
@@ -232,7 +232,7 @@ func TestManagementBatch(t *testing.T) {
 
 // Filters and pages.
 func TestManagementLists(t *testing.T) {
-	m := newManager(t)
+	m := newAPIClient(t)
 	z := m.zone("home.test")
 	m.do(200, "POST", z+"/dns_records", `{"type":"TXT","name":"_acme-challenge.www","content":"secret","comment":"for the certificate"}`)
 	for query, want := range map[string]int{
@@ -256,7 +256,7 @@ func TestManagementLists(t *testing.T) {
 
 // Zones come and go.
 func TestManagementZones(t *testing.T) {
-	m := newManager(t)
+	m := newAPIClient(t)
 	m.do(200, "POST", "/zones", `{"name":"fresh.test"}`)
 	z := m.zone("fresh.test")
 	m.do(200, "POST", z+"/dns_records", `{"type":"A","name":"@","content":"192.0.2.80","proxied":true}`)
@@ -275,7 +275,7 @@ func TestManagementZones(t *testing.T) {
 
 // Who has no token, or one for other zones, sees nothing.
 func TestManagementTokens(t *testing.T) {
-	m := newManager(t)
+	m := newAPIClient(t)
 	z := m.zone("home.test")
 	m.token = strings.Repeat("z", 40)
 	more := m.zone("more.test")
@@ -290,7 +290,7 @@ func TestManagementTokens(t *testing.T) {
 
 // A zone is signed when the API says so, and shows what its parent has to know.
 func TestManagementDNSSEC(t *testing.T) {
-	m := newManager(t)
+	m := newAPIClient(t)
 	z := m.zone("home.test") + "/dnssec"
 	var d struct {
 		Status, DS, Digest string
@@ -318,7 +318,7 @@ func TestManagementDNSSEC(t *testing.T) {
 
 // What is exported can be imported, as a file or as a value.
 func TestManagementExchange(t *testing.T) {
-	m := newManager(t)
+	m := newAPIClient(t)
 	z := m.zone("home.test")
 	_, text := m.do(200, "GET", z+"/dns_records/export", "")
 	if !strings.Contains(text, "www.home.test.\t1\tIN\tA\t192.0.2.1 ; cf_tags=cf-proxied:true\n") {

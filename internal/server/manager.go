@@ -19,11 +19,11 @@ import (
 	"tacit/zone"
 )
 
-// A keeper gives the management API the zones of the running configuration. Their files are what it reads and edits; what it has
+// A manager gives the management API the zones of the running configuration. Their files are what it reads and edits; what it has
 // changed is served before it says so.
-type keeper struct{ server *Server }
+type manager struct{ server *Server }
 
-var _ management.Keeper = keeper{}
+var _ management.Keeper = manager{}
 
 // editTime bounds how long an edit waits for another one of the same file.
 const editTime = 10 * time.Second
@@ -36,14 +36,14 @@ var (
 	errBadFile     = &management.Error{Code: 1004, Text: "the zone file has mistakes; tacit check lists them"}
 )
 
-func (k keeper) parts() *parts { return k.server.current.Load() }
+func (k manager) parts() *parts { return k.server.current.Load() }
 
 func zoneID(origin wire.Name) string { return management.IDOf("zone", apiName(origin)) }
 
 // apiName is a name as the API writes it.
 func apiName(name wire.Name) string { return strings.TrimSuffix(name.Reveal(), ".") }
 
-func (k keeper) describe(f *zone.FileState) management.Zone {
+func (k manager) describe(f *zone.FileState) management.Zone {
 	z := management.Zone{
 		ID: zoneID(f.Origin), Name: apiName(f.Origin), Status: f.Settings.Status.String(), Paused: f.Settings.Paused,
 		Partial: f.Settings.Partial, Modified: f.Changed,
@@ -55,7 +55,7 @@ func (k keeper) describe(f *zone.FileState) management.Zone {
 }
 
 // Zones leaves out what is deleted: it is served for a while, and gone for who manages.
-func (k keeper) Zones() ([]management.Zone, error) {
+func (k manager) Zones() ([]management.Zone, error) {
 	var list []management.Zone
 	for _, f := range k.parts().zones.Files() {
 		if f.Settings.Status != zone.Deleted {
@@ -66,7 +66,7 @@ func (k keeper) Zones() ([]management.Zone, error) {
 	return list, nil
 }
 
-func (k keeper) find(id string) (*zone.FileState, error) {
+func (k manager) find(id string) (*zone.FileState, error) {
 	for _, f := range k.parts().zones.Files() {
 		if zoneID(f.Origin) == id {
 			return &f, nil
@@ -76,7 +76,7 @@ func (k keeper) find(id string) (*zone.FileState, error) {
 }
 
 // CreateZone makes an empty zone in the directory; one that was deleted is emptied.
-func (k keeper) CreateZone(name string) (management.Zone, error) {
+func (k manager) CreateZone(name string) (management.Zone, error) {
 	origin, err := wire.ParseName(name)
 	if err != nil || origin.IsRoot() || strings.ContainsAny(name, "/\\") {
 		return management.Zone{}, errZoneName
@@ -107,7 +107,7 @@ func (k keeper) CreateZone(name string) (management.Zone, error) {
 }
 
 // now is what a zone is after a change.
-func (k keeper) now(origin wire.Name, err error) (management.Zone, error) {
+func (k manager) now(origin wire.Name, err error) (management.Zone, error) {
 	if err != nil {
 		return management.Zone{}, err
 	}
@@ -118,7 +118,7 @@ func (k keeper) now(origin wire.Name, err error) (management.Zone, error) {
 	return k.describe(f), nil
 }
 
-func (k keeper) ChangeZone(id string, change management.ZoneChange) (management.Zone, error) {
+func (k manager) ChangeZone(id string, change management.ZoneChange) (management.Zone, error) {
 	f, err := k.find(id)
 	if err != nil {
 		return management.Zone{}, err
@@ -143,7 +143,7 @@ func (k keeper) ChangeZone(id string, change management.ZoneChange) (management.
 	}))
 }
 
-func (k keeper) DeleteZone(id string) error {
+func (k manager) DeleteZone(id string) error {
 	f, err := k.find(id)
 	if err != nil {
 		return err
@@ -152,7 +152,7 @@ func (k keeper) DeleteZone(id string) error {
 }
 
 // managed are the records that the API knows: not what is made here, or follows from the configuration.
-func (keeper) managed(m *zone.MasterFile) []zone.Record {
+func (manager) managed(m *zone.MasterFile) []zone.Record {
 	return slices.DeleteFunc(m.Records(), func(r zone.Record) bool {
 		return r.Name == m.Origin() && (r.Type == wire.TypeSOA || r.Type == wire.TypeNS)
 	})
@@ -173,7 +173,7 @@ func describeRecord(origin wire.Name, r *zone.Record, changed time.Time) managem
 	}
 }
 
-func (k keeper) Records(id string) ([]management.Record, error) {
+func (k manager) Records(id string) ([]management.Record, error) {
 	f, err := k.find(id)
 	if err != nil {
 		return nil, err
@@ -202,7 +202,7 @@ func read(f *zone.FileState) (*zone.MasterFile, error) {
 }
 
 // Apply edits a zone file once. A record keeps its ID whatever becomes of it.
-func (k keeper) Apply(id string, edits []management.Edit) ([]management.Record, error) {
+func (k manager) Apply(id string, edits []management.Edit) ([]management.Record, error) {
 	f, err := k.find(id)
 	if err != nil {
 		return nil, err
@@ -222,7 +222,7 @@ func (k keeper) Apply(id string, edits []management.Edit) ([]management.Record, 
 	return left, err
 }
 
-func (k keeper) apply(m *zone.MasterFile, e *management.Edit) (zone.Record, error) {
+func (k manager) apply(m *zone.MasterFile, e *management.Edit) (zone.Record, error) {
 	ids := map[string]zone.Record{}
 	for _, r := range k.managed(m) {
 		ids[recordID(m.Origin(), &r)] = r
@@ -286,7 +286,7 @@ func recordOf(origin wire.Name, from *management.Record) (zone.Record, error) {
 	}, nil
 }
 
-func (k keeper) Export(id string) ([]byte, error) {
+func (k manager) Export(id string) ([]byte, error) {
 	f, err := k.find(id)
 	if err != nil {
 		return nil, err
@@ -298,7 +298,7 @@ func (k keeper) Export(id string) ([]byte, error) {
 	return m.Export(), nil
 }
 
-func (k keeper) Import(id string, text []byte, proxied bool) (added, parsed int, err error) {
+func (k manager) Import(id string, text []byte, proxied bool) (added, parsed int, err error) {
 	f, err := k.find(id)
 	if err != nil {
 		return 0, 0, err
@@ -316,7 +316,7 @@ func (k keeper) Import(id string, text []byte, proxied bool) (added, parsed int,
 	return added, parsed, err
 }
 
-func (k keeper) DNSSEC(id string) (management.DNSSEC, error) {
+func (k manager) DNSSEC(id string) (management.DNSSEC, error) {
 	f, err := k.find(id)
 	if err != nil || f.Settings.Signing != zone.Signed {
 		return management.DNSSEC{Status: "disabled"}, err
@@ -338,7 +338,7 @@ func (k keeper) DNSSEC(id string) (management.DNSSEC, error) {
 	return d, nil
 }
 
-func (k keeper) SetDNSSEC(id string, active bool) (management.DNSSEC, error) {
+func (k manager) SetDNSSEC(id string, active bool) (management.DNSSEC, error) {
 	f, err := k.find(id)
 	if err != nil {
 		return management.DNSSEC{}, err
@@ -356,19 +356,19 @@ func (k keeper) SetDNSSEC(id string, active bool) (management.DNSSEC, error) {
 	return k.DNSSEC(id)
 }
 
-func (k keeper) options() *zone.Options {
+func (k manager) options() *zone.Options {
 	o := ZoneOptions(k.parts().config)
 	return &o
 }
 
-func (k keeper) edit(at zone.File, change func(*zone.MasterFile) error) error {
+func (k manager) edit(at zone.File, change func(*zone.MasterFile) error) error {
 	return k.do(func(ctx context.Context, now time.Time, o *zone.Options) error {
 		return zone.Edit(ctx, at, now, o, change)
 	})
 }
 
 // do makes an edit, has it served, and says what was wrong in the words of the API.
-func (k keeper) do(edit func(context.Context, time.Time, *zone.Options) error) error {
+func (k manager) do(edit func(context.Context, time.Time, *zone.Options) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), editTime) // what has begun ends, whoever waits
 	defer cancel()
 	err := edit(ctx, k.server.env.Now(), k.options())
