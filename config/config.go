@@ -32,6 +32,9 @@ type Config struct {
 	Stubs        []Stub
 	Zones        Zones
 	Management   Management
+	Keys         []Key
+	Secondaries  []zone.Secondary
+	Grants       []zone.Grant // those of [[update]]
 	Log          Log
 	Admin        Admin
 }
@@ -138,6 +141,13 @@ type Management struct {
 
 // Any reports whether there may be zones.
 func (z *Zones) Any() bool { return len(z.Files) > 0 || z.Directory != "" }
+
+// A Key is one [[key]].
+type Key struct {
+	Name       wire.Name
+	Algorithm  string
+	SecretFile string // a path, made absolute against the configuration's own
+}
 
 // Log is the table [log].
 type Log struct{ Level slog.Level }

@@ -101,6 +101,8 @@ var sampleValues = map[string]string{
 	"certificate.cert_file": `"second.pem"`, "certificate.key_file": `"second-key.pem"`,
 	"forward.zone": `"."`, "forward.upstreams": `["192.0.2.53", "tls://[2001:db8::53]#dns.example"]`,
 	"stub.zone": `"corp.example."`, "stub.servers": `["10.0.0.53:53"]`,
+	"key.name": `"secondary.example."`, "key.secret_file": `"secondary.key"`, "secondary.key": `"secondary.example."`,
+	"update.key": `"acme.example."`, "update.zones": `["example.com."]`,
 	"zone.name": `"example.com."`, "zone.file": `"example.com.zone"`,
 }
 

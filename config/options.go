@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"tacit/dnssec"
+	"tacit/internal/wire"
 	"tacit/zone"
 )
 
@@ -50,6 +51,23 @@ var groups = []group{
 		about: "A zone served here, with authority: its names are answered from its file, and asked of nobody.",
 	},
 	{name: "zones", about: "All zones served here."},
+	{
+		name: "key", repeated: true, begin: func(c *Config) { c.Keys = append(c.Keys, Key{Algorithm: "hmac-sha256"}) }, end: endKey,
+		about: "A secret that is shared with those who transfer zones or change them (TSIG, RFC 8945). A key alone lets nobody do anything.",
+	},
+	{
+		name: "secondary", repeated: true,
+		begin: func(c *Config) { c.Secondaries = append(c.Secondaries, zone.Secondary{Zones: []wire.Name{wire.Root}}) },
+		end:   func(k *checker) { k.needKey(last(k.config.Secondaries).Key) },
+		about: "Servers that have copies of zones served here: whoever signs with the key may transfer them over TCP and TLS, as a whole " +
+			"or what has changed (AXFR, IXFR), if access.allow lets him in. A copy has what is answered: of a proxied record, the edge.",
+	},
+	{
+		name: "update", repeated: true, begin: func(c *Config) { c.Grants = append(c.Grants, zone.NewGrant()) },
+		end: func(k *checker) { k.needKey(last(k.config.Grants).Key) },
+		about: "Lets whoever signs with the key change records of zones served here, by dynamic update (RFC 2136). What is changed is the " +
+			"zone file.",
+	},
 	{name: "edge", about: "Where proxied records lead."},
 	{
 		name: "management", about: "An HTTP API by which programs manage the zones served here, in the shape of the part of Cloudflare's API, version 4, " +
@@ -379,6 +397,60 @@ var options = []option{
 	},
 
 	{
+		table: "key", key: "name", kind: textKind, form: formName,
+		about: "The name of the key, which both sides must give it.",
+		set:   func(k *checker, v value) { last(k.config.Keys).Name = one(k, v, parseName) },
+	},
+	{
+		table: "key", key: "algorithm", kind: textKind, standard: `"hmac-sha256"`, words: []string{"hmac-sha256", "hmac-sha384", "hmac-sha512"},
+		about: "How is signed with it.",
+		set:   func(k *checker, v value) { last(k.config.Keys).Algorithm = v.text },
+	},
+	{
+		table: "key", key: "secret_file", kind: textKind, form: formPath,
+		about: "A file with the secret in base64, and nothing else, that not everybody can read.",
+		set:   func(k *checker, v value) { last(k.config.Keys).SecretFile = k.config.resolvePath(v.text) },
+	},
+
+	{
+		table: "secondary", key: "key", kind: textKind, form: formName,
+		about: "The name of a [[key]] that stands above.",
+		set:   func(k *checker, v value) { last(k.config.Secondaries).Key = one(k, v, parseName) },
+	},
+	{
+		table: "secondary", key: "zones", kind: listKind, form: formName, standard: `["."]`,
+		about: "Which zones may be transferred: those at and below these names.",
+		set:   func(k *checker, v value) { last(k.config.Secondaries).Zones = some(k, v, parseName) },
+	},
+	{
+		table: "secondary", key: "notify", kind: listKind, form: formServer, standard: `[]`,
+		about: "Who is told of changes (NOTIFY, RFC 1996), signed with the key; the port is 53 when left out.",
+		set:   func(k *checker, v value) { last(k.config.Secondaries).Notify = all(k, v, parseServer) },
+	},
+
+	{
+		table: "update", key: "key", kind: textKind, form: formName,
+		about: "The name of a [[key]] that stands above.",
+		set:   func(k *checker, v value) { last(k.config.Grants).Key = one(k, v, parseName) },
+	},
+	{
+		table: "update", key: "zones", kind: listKind, form: formName,
+		about: "The zones that may be changed: those at and below these names.",
+		set:   func(k *checker, v value) { last(k.config.Grants).Zones = some(k, v, parseName) },
+	},
+	{
+		table: "update", key: "names", kind: listKind, form: "name in a zone, perhaps with *", standard: `["*"]`,
+		about: "The names that may be changed, without the zone's. The label * stands for any number of labels, even none, and @ for the " +
+			"zone's own name: \"_acme-challenge.*\" is _acme-challenge in a zone, and _acme-challenge.www.",
+		set: func(k *checker, v value) { last(k.config.Grants).Names = some(k, v, zone.ParsePattern) },
+	},
+	{
+		table: "update", key: "types", kind: listKind, form: "RR type", standard: `["TXT"]`,
+		about: "The types that may be changed, \"ANY\" for all. SOA and what is made by signing never are.",
+		set:   func(k *checker, v value) { last(k.config.Grants).Types = some(k, v, zone.ParseChangeable) },
+	},
+
+	{
 		table: "edge", key: "addresses", kind: listKind, form: formAddress, standard: `[]`,
 		about: "Addresses given for records that are proxied, in place of theirs. A zone file can name others.",
 		set:   func(k *checker, v value) { k.config.Zones.Edge.Addresses = all(k, v, parseAddress) },
@@ -493,6 +565,22 @@ func endZone(k *checker) {
 	}
 	for _, s := range k.config.Stubs {
 		k.refuseServed(origin == s.Zone)
+	}
+}
+
+func endKey(k *checker) {
+	name := last(k.config.Keys).Name
+	for _, other := range k.config.Keys[:len(k.config.Keys)-1] {
+		if name == other.Name {
+			k.fail(k.places[k.path], "names a key that another [[key]] has")
+		}
+	}
+}
+
+// needKey complains about a key that is not there.
+func (k *checker) needKey(name wire.Name) {
+	if !slices.ContainsFunc(k.config.Keys, func(key Key) bool { return key.Name == name }) {
+		k.fail(k.places[k.path], "names a key that no [[key]] above it has")
 	}
 }
 

@@ -26,8 +26,9 @@ type parts struct {
 	resolver    *resolver.Resolver
 	access      *policy.Access
 	zones       *zones
-	*validation            // nil without
-	root        *zone.Root // nil without
+	zoneKeeper  *zone.Keeper // nil without
+	*validation              // nil without
+	root        *zone.Root   // nil without
 	following   sync.WaitGroup
 	stop        context.CancelFunc
 }
@@ -35,6 +36,9 @@ type parts struct {
 func (p *parts) close() error {
 	p.stop()
 	p.following.Wait()
+	if p.zoneKeeper != nil {
+		p.zoneKeeper.Close()
+	}
 	p.resolver.Close()
 	if p.root != nil {
 		p.root.Close()
@@ -49,14 +53,25 @@ func (s *Server) build(c *config.Config, memory *cache.Cache, shown *credentials
 		before, served = old.validation, old.zones
 	}
 	z := newZones(c, s.env, served, ownAnswers(Describe(c, shown.list(s.env.Now()))))
+	k, err := newKeeper(c, s.env, z, s.current.Load())
+	if err != nil {
+		return nil, err
+	}
 	v := newValidation(c, s.env, z, before)
-	return build(c, s.env, memory, s.memory, z, v, newRootCopy(c, s.env, v))
+	p, err := build(c, s.env, memory, s.memory, z, v, newRootCopy(c, s.env, v))
+	if err == nil {
+		p.keep(k)
+	}
+	return p, err
 }
 
 // follow keeps zones and trust anchors up to date for as long as the parts are in use.
 func (p *parts) follow(env Env) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
+	if p.zoneKeeper != nil {
+		p.zoneKeeper.Start()
+	}
 	if p.config.Zones.Any() {
 		p.following.Go(func() { p.zones.Follow(ctx) })
 	}
@@ -135,7 +150,7 @@ func learnsTheSame(a, b *config.Config) bool {
 func Check(c *config.Config) error {
 	_, hints := readHints(c.Recursion.RootHints)
 	_, roots := forwards(c)
-	return errors.Join(hints, roots, checkPairs(c), checkCache(c))
+	return errors.Join(hints, roots, checkPairs(c), checkCache(c), checkKeys(c))
 }
 
 var errVainAnchor = errors.New("dnssec.trust_anchors: a digest is not as long as its type asks for: no key can match it")
