@@ -171,12 +171,16 @@ func expectText(t testing.TB, got, want string) {
 
 const soa7 = "@ 3600 SOA ns.example.com. x. 7 10000 2400 604800 1800\n@ 3600 NS ns.example.com.\n"
 
-func soaAt(serial int) string { return strings.Replace(soa7, "x. 7 ", fmt.Sprintf("x. %d ", serial), 1) }
+func soaAt(serial int) string {
+	return strings.Replace(soa7, "x. 7 ", fmt.Sprintf("x. %d ", serial), 1)
+}
 
 // Deny by default: who may do what is said by keys alone (RFC 8945 section 5.2, RFC 5936 section 5).
 func TestNobodyTransfersWithoutAKey(t *testing.T) {
 	zones := map[string]string{"example.com.": soa7 + "a A 198.51.100.1\n", "broken.test.": "a A 198.51.100\n"}
-	only := func(o *KeeperOptions) { o.Secondaries[0].Zones = []wire.Name{wire.MustName("test."), wire.MustName("example.com.")} }
+	only := func(o *KeeperOptions) {
+		o.Secondaries[0].Zones = []wire.Name{wire.MustName("test."), wire.MustName("example.com.")}
+	}
 	k := keep(t, zones, only)
 	narrow := keep(t, zones, func(o *KeeperOptions) { o.Secondaries[0].Zones = []wire.Name{wire.MustName("other.test.")} })
 	for _, c := range []struct {

@@ -117,12 +117,14 @@ func TestNoticesAreRepeated(t *testing.T) {
 		}
 	}
 	for name, reply := range map[string]func(m *dns.Msg, signed *signature) []byte{
-		"no answer":             nil,
-		"octets":                func(*dns.Msg, *signature) []byte { return []byte{1, 2, 3} },
-		"an answer to others":   forge(func(r *dns.Msg) *signature { r.Id++; return nil }),
-		"a question":            forge(func(r *dns.Msg) *signature { r.Response = false; return nil }),
-		"an unsigned answer":    forge(func(*dns.Msg) *signature { return nil }),
-		"signed by another key": forge(func(*dns.Msg) *signature { return &signature{keys: keyring{forgedKey.name: forgedKey}, name: forgedKey.name.Reveal(), algorithm: forgedKey.algorithm} }),
+		"no answer":           nil,
+		"octets":              func(*dns.Msg, *signature) []byte { return []byte{1, 2, 3} },
+		"an answer to others": forge(func(r *dns.Msg) *signature { r.Id++; return nil }),
+		"a question":          forge(func(r *dns.Msg) *signature { r.Response = false; return nil }),
+		"an unsigned answer":  forge(func(*dns.Msg) *signature { return nil }),
+		"signed by another key": forge(func(*dns.Msg) *signature {
+			return &signature{keys: keyring{forgedKey.name: forgedKey}, name: forgedKey.name.Reveal(), algorithm: forgedKey.algorithm}
+		}),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
