@@ -23,7 +23,7 @@ func NewGrant() Grant { return Grant{Names: []Pattern{{anyLabels}}, Types: []wir
 
 // mayChange reports whether a record of a zone may be changed: of any type where kind is ANY.
 func (g *Grant) mayChange(name, zone wire.Name, kind wire.Type) bool {
-	if !slices.Contains(g.Types, wire.TypeANY) && !slices.Contains(g.Types, kind) {
+	if kind != wire.TypeANY && !isChangeable(kind) || !slices.Contains(g.Types, wire.TypeANY) && !slices.Contains(g.Types, kind) {
 		return false
 	}
 	labels := labelsOf(name, zone)

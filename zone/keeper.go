@@ -23,10 +23,8 @@ type Keeper struct {
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 
-	mu    sync.Mutex // of served
+	mu    sync.Mutex
 	known map[wire.Name]*Zone
-
-	updating sync.Mutex
 }
 
 // KeeperOptions say who may do what. The zero value lets nobody do anything; Zones is needed.
@@ -187,7 +185,7 @@ func (d *dialogue) answer(ctx context.Context) {
 	case d.key == nil:
 		d.refuse(dns.RcodeRefused)
 	case d.request.Opcode == dns.OpcodeUpdate:
-		d.update(name)
+		d.update(ctx, name)
 	case d.request.Opcode == dns.OpcodeNotify: // nothing here is a copy
 		d.refuse(dns.RcodeNotAuth)
 	case q.Qtype == dns.TypeAXFR, q.Qtype == dns.TypeIXFR:

@@ -20,7 +20,7 @@ type told struct {
 	fail  bool
 }
 
-func (s *told) DialContext(_ context.Context, network, address string) (net.Conn, error) {
+func (s *told) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	if network != "udp" || address != loopbackSecondary.String() {
 		return nil, errors.New("dialed " + network + " " + address)
 	}
@@ -28,8 +28,12 @@ func (s *told) DialContext(_ context.Context, network, address string) (net.Conn
 		return nil, errors.New("no way to " + address)
 	}
 	here, there := net.Pipe()
-	s.conns <- there
-	return here, nil
+	select {
+	case s.conns <- there:
+		return here, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // hear waits for a notice, checks it, and answers by what reply makes of it.
