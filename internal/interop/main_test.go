@@ -71,7 +71,7 @@ func runInside() (code int, err error) {
 var programs = map[string]string{
 	"nsd": "nsd", "knotd": "knot", "keymgr": "knot", "kzonesign": "knot-dnssecutils", "unbound": "unbound", "ip": "iproute2",
 	"dnssec-keygen": "bind9-utils", "dnssec-signzone": "bind9-utils", "delv": "bind9-dnsutils",
-	"dig": "bind9-dnsutils", "kdig": "knot-dnsutils", "curl": "curl", "h2load": "nghttp2-client", "nghttp": "nghttp2-client",
+	"dig": "bind9-dnsutils", "nsupdate": "bind9-dnsutils", "knsupdate": "knot-dnsutils", "kdig": "knot-dnsutils", "curl": "curl", "h2load": "nghttp2-client", "nghttp": "nghttp2-client",
 	"gtlsclient": "ngtcp2-client", "node": "nodejs",
 	"stubby": "stubby", "dnsdist": "dnsdist", "dnsmasq": "dnsmasq-base",
 	"chromium": "chromium", "firefox-esr": "firefox-esr", "certutil": "libnss3-tools",
