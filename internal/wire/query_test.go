@@ -361,3 +361,36 @@ func TestRejection(t *testing.T) {
 		})
 	}
 }
+
+// What is for whoever keeps zones is known by opcode, type, and for SOA records a TSIG record at the end (RFC 8945 section 5.1).
+func TestIsOfZones(t *testing.T) {
+	const tsig = "\x01k\x00\x00\xfa\x00\xff\x00\x00\x00\x00\x00\x00"
+	const opt = "\x00\x00\x29\x04\xd0\x00\x00\x00\x00\x00\x00"
+	for _, c := range []struct {
+		name    string
+		message packet
+		want    bool
+	}{
+		{"NOTIFY", header(4<<11, 1).question(wwwTest, 6, 1), true},
+		{"UPDATE", header(5<<11, 1).question(wwwTest, 6, 1), true},
+		{"STATUS", header(2<<11, 1).question(wwwTest, 6, 1), false},
+		{"AXFR", header(0, 1).question(wwwTest, wire.TypeAXFR, 1), true},
+		{"IXFR", header(0, 1).question(wwwTest, wire.TypeIXFR, 1), true},
+		{"SOA", header(0, 1).question(wwwTest, 6, 1), false},
+		{"SOA, signed", header(0, 1, 0, 0, 1).question(wwwTest, 6, 1).raw(tsig), true},
+		{"SOA, signed behind an OPT record", header(0, 1, 0, 0, 2).question(wwwTest, 6, 1).raw(opt + tsig), true},
+		{"SOA, a TSIG record that is not the last", header(0, 1, 0, 0, 2).question(wwwTest, 6, 1).raw(tsig + opt), false},
+		{"SOA, a TSIG record as an answer", header(0, 1, 1).question(wwwTest, 6, 1).raw(tsig), false},
+		{"A, signed", header(0, 1, 0, 0, 1).question(wwwTest, 1, 1).raw(tsig), false},
+	} {
+		var q wire.Query
+		q.Parse(c.message)
+		if got := q.IsOfZones(); got != c.want {
+			t.Errorf("%s: %v", c.name, got)
+		}
+		q.Parse(header(0, 1).question(wwwTest, 6, 1))
+		if q.IsOfZones() {
+			t.Errorf("%s: something of it is left", c.name)
+		}
+	}
+}
