@@ -1,6 +1,6 @@
 // Package transports is the clients' side: it receives queries over UDP, TCP, TLS, HTTPS (versions 1.1, 2 and 3) and QUIC,
 // decides who is served, finishes answers for the client that asked, and bounds what clients can hold. What the answer is, a
-// Responder says; the client's address ends here and is never logged, counted or passed on but to the Admitter. Which
+// Responder says, and what is for whoever keeps zones a Keeper hears; the client's address ends here and is never logged, counted or passed on but to the Admitter. Which
 // certificate is shown, others say.
 //
 // Limitations: no DNS cookies yet, and no encrypted client hello. A PROXY header is not read over QUIC and HTTP/3, and a reverse

@@ -525,7 +525,7 @@ func TestSharedKeyPrintsNoSecret(t *testing.T) {
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%X", "%d"} {
 		for _, v := range []any{key, *key, []*SharedKey{key}, []SharedKey{*key}, keyring{key.name: key}, KeeperOptions{Keys: []*SharedKey{key}}} {
 			got := fmt.Sprintf(verb, v)
-			for _, secret := range []string{text, string(octets), fmt.Sprintf("%x", octets), fmt.Sprintf("%X", octets), fmt.Sprint(octets)[1:20]} {
+			for _, secret := range []string{text, string(octets), fmt.Sprintf("%x", octets), fmt.Sprintf("%X", octets), fmt.Sprintf("%d", octets)[1:20]} {
 				if strings.Contains(got, secret) {
 					t.Errorf("%s of %T prints the secret", verb, v)
 				}

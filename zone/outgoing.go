@@ -58,13 +58,13 @@ func (o *outgoing) all() iter.Seq[wire.RRset] {
 func (o *outgoing) given(i int) []wire.RRset {
 	k := o.key(i)
 	name := o.nameOf(k)
-	shadowed := o.cuts && o.isShadowed(k)
+	shadowed, glue := o.cuts && o.isShadowed(k), o.glue[string(k)]
 	var sets []wire.RRset
 	var flattened set
 	for s := range o.Zone.all(i) {
 		switch {
 		case s.kind() == wire.TypeSOA:
-		case shadowed && !(o.glue[string(k)] && (s.kind() == wire.TypeA || s.kind() == wire.TypeAAAA)):
+		case shadowed && !(glue && isAddress(s.kind())):
 		case s.is(markFlattened):
 			flattened = s
 		default:
@@ -85,6 +85,8 @@ func (o *outgoing) given(i int) []wire.RRset {
 	}
 	return sets
 }
+
+func isAddress(t wire.Type) bool { return t == wire.TypeA || t == wire.TypeAAAA }
 
 // isShadowed reports whether a name lies below a zone cut.
 func (o *outgoing) isShadowed(k key) bool {

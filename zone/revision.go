@@ -68,7 +68,8 @@ func (r *revision) change(rr dns.RR) {
 		r.add(rr, kind)
 	case dns.ClassANY:
 		r.remove(func(o *Record) bool {
-			return (kind == wire.TypeANY || o.Type == kind) && !(r.apex && (o.Type == wire.TypeNS || o.Type == wire.TypeSOA))
+			kept := r.apex && (o.Type == wire.TypeNS || o.Type == wire.TypeSOA)
+			return !kept && (kind == wire.TypeANY || o.Type == kind)
 		})
 	case dns.ClassNONE:
 		if kind == wire.TypeSOA || r.apex && kind == wire.TypeNS && r.count(kind) <= 1 {
@@ -115,7 +116,8 @@ func (r *revision) add(rr dns.RR, kind wire.Type) {
 		r.after = append(r.after, r.before[j])
 	}
 	if i >= 0 {
-		if old := &r.after[i]; !old.Proxied && old.TTL != ttl && !(old.TTL == autoTTL && ttl == automaticTTL) {
+		old := &r.after[i]
+		if auto := old.TTL == autoTTL && ttl == automaticTTL; !auto && !old.Proxied {
 			old.TTL = ttl
 		}
 		return

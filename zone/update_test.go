@@ -170,14 +170,22 @@ func TestUpdatesChangeTheFile(t *testing.T) {
 		{"NS stays when its RRset is deleted at the apex", "delete example.com. NS", updatable},
 		{"the last NS record stays", "delete example.com. NS ns.example.com.", updatable},
 		{"delete and add the same", "delete shop.example.com. A\nadd shop.example.com. 300 A 198.51.100.3\nadd shop.example.com. 300 A 198.51.100.2", updatable},
-		{"what is replaced keeps its comment", "delete shop.example.com. A 198.51.100.2\nadd shop.example.com. 300 A 198.51.100.8",
-			after("198.51.100.2 ;", "198.51.100.8 ;")},
-		{"what is proxied and replaced stays proxied", "delete blog.example.com. A\nadd blog.example.com. 60 A 192.0.2.77",
-			after("192.0.2.1 ;", "192.0.2.77 ;")},
-		{"what is added to a proxied name is proxied", "add blog.example.com. 60 AAAA 2001:db8::7",
-			after() + "blog.example.com.\t1\tIN\tAAAA\t2001:db8::7 ; cf_tags=cf-proxied:true\n"},
-		{"a TTL is at least 30 seconds and at most a day", "add new.example.com. 1 A 198.51.100.1\nadd old.example.com. 999999 A 198.51.100.1",
-			after() + "new.example.com.\t30\tIN\tA\t198.51.100.1\nold.example.com.\t86400\tIN\tA\t198.51.100.1\n"},
+		{
+			"what is replaced keeps its comment", "delete shop.example.com. A 198.51.100.2\nadd shop.example.com. 300 A 198.51.100.8",
+			after("198.51.100.2 ;", "198.51.100.8 ;"),
+		},
+		{
+			"what is proxied and replaced stays proxied", "delete blog.example.com. A\nadd blog.example.com. 60 A 192.0.2.77",
+			after("192.0.2.1 ;", "192.0.2.77 ;"),
+		},
+		{
+			"what is added to a proxied name is proxied", "add blog.example.com. 60 AAAA 2001:db8::7",
+			after() + "blog.example.com.\t1\tIN\tAAAA\t2001:db8::7 ; cf_tags=cf-proxied:true\n",
+		},
+		{
+			"a TTL is at least 30 seconds and at most a day", "add new.example.com. 1 A 198.51.100.1\nadd old.example.com. 999999 A 198.51.100.1",
+			after() + "new.example.com.\t30\tIN\tA\t198.51.100.1\nold.example.com.\t86400\tIN\tA\t198.51.100.1\n",
+		},
 		{"prerequisites that are met", "if no new.example.com. A\nadd new.example.com. 60 A 198.51.100.1", after() + "new.example.com.\t60\tIN\tA\t198.51.100.1\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
