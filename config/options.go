@@ -59,8 +59,8 @@ var groups = []group{
 		name: "secondary", repeated: true,
 		begin: func(c *Config) { c.Secondaries = append(c.Secondaries, zone.Secondary{Zones: []wire.Name{wire.Root}}) },
 		end:   func(k *checker) { k.needKey(last(k.config.Secondaries).Key) },
-		about: "Servers that have copies of zones served here: whoever signs with the key may transfer them over TCP and TLS, as a whole " +
-			"or what has changed (AXFR, IXFR), if access.allow lets him in. A copy has what is answered: of a proxied record, the edge.",
+		about: "Servers that have copies of zones served here: whoever signs with the key, and is served at all (access.allow), may transfer " +
+			"them over TCP and TLS, as a whole or what has changed (AXFR, IXFR). A copy has what is answered: of a proxied record, the edge.",
 	},
 	{
 		name: "update", repeated: true, begin: func(c *Config) { c.Grants = append(c.Grants, zone.NewGrant()) },

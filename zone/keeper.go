@@ -84,19 +84,19 @@ func NewKeeper(o *KeeperOptions, before *Keeper) *Keeper {
 	return k
 }
 
-// Start begins to tell secondaries of changes, and of all zones once: what they have missed is not known.
-func (k *Keeper) Start() {
-	ctx, cancel := context.WithCancel(context.Background())
-	k.stop = cancel
-	if k.options.Network == nil {
-		return
-	}
-	for _, n := range k.notices {
-		k.done.Go(func() { n.run(ctx) })
-	}
+// Start begins to tell secondaries of changes, and of all zones once: what they have missed is not known. It goes on until ctx is
+// done, or Close.
+func (k *Keeper) Start(ctx context.Context) {
 	k.Changed()
 	for _, z := range k.zones().byOrigin {
 		k.tell(z)
+	}
+	if k.options.Network == nil {
+		return
+	}
+	ctx, k.stop = context.WithCancel(ctx)
+	for _, n := range k.notices {
+		k.done.Go(func() { n.run(ctx) })
 	}
 }
 

@@ -62,9 +62,8 @@ func keep(t testing.TB, zones map[string]string, change ...func(*KeeperOptions))
 		c(&o)
 	}
 	k.Keeper = NewKeeper(&o, nil)
-	k.Start()
+	k.Start(context.Background())
 	t.Cleanup(k.Close)
-	k.Changed()
 	return k
 }
 

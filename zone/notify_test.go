@@ -143,6 +143,7 @@ func TestNoticesAreRepeated(t *testing.T) {
 					t.Errorf("attempts took %s", took)
 				}
 				time.Sleep(time.Hour)
+				synctest.Wait()
 				if !bytes.Contains(log.Bytes(), []byte("does not answer")) || bytes.Contains(log.Bytes(), []byte("192.0.2.53")) || bytes.Contains(log.Bytes(), []byte("example")) {
 					t.Errorf("the log: %s", log.Bytes())
 				}

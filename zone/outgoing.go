@@ -58,13 +58,14 @@ func (o *outgoing) all() iter.Seq[wire.RRset] {
 func (o *outgoing) given(i int) []wire.RRset {
 	k := o.key(i)
 	name := o.nameOf(k)
-	shadowed, glue := o.cuts && o.isShadowed(k), o.glue[string(k)]
+	hidden := o.cuts && o.isShadowed(k)
+	glue := hidden && o.glue[string(k)]
 	var sets []wire.RRset
 	var flattened set
 	for s := range o.Zone.all(i) {
 		switch {
 		case s.kind() == wire.TypeSOA:
-		case shadowed && !(glue && isAddress(s.kind())):
+		case hidden && !glue, hidden && !isAddress(s.kind()):
 		case s.is(markFlattened):
 			flattened = s
 		default:

@@ -22,9 +22,13 @@
 // NSD, and 2,000 questions without RD compared in RCODE, AA and the records of all sections with their TTLs. Where an RFC leaves a
 // choice, a rule says how the other's answer becomes tacit's; rules are counted and printed, and nothing else may differ.
 //
+// In a sixth, tacit serves a zone with proxied records, and others have copies of it: kdig transfers it over TCP and TLS, knotd and
+// NSD follow it by NOTIFY and IXFR, and nsupdate and knsupdate change it, as far as their key may. The origins are looked for in the
+// octets of transfers and in all that the secondaries have written.
+//
 // Programs needed: those of the list in main_test.go, which names their Debian packages, and systemd-resolved, unpacked
 // where TACIT_INTEROP_RESOLVED says. TACIT_BIN, an absolute path, names the binary to test; without it the package builds one.
 //
-// Limitations: of what is resolved TTLs are not compared, and types that only servers ask for (ANY, AXFR) are left out. Keys are
-// new in each run and shared by zones. h2load and ngtcp2's client look at no certificate. Linux only.
+// Limitations: of what is resolved TTLs are not compared, and types that only servers ask for (ANY, AXFR) are left out of comparisons.
+// Keys are new in each run and shared by zones. h2load and ngtcp2's client look at no certificate. Linux only.
 package interop

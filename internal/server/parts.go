@@ -70,7 +70,7 @@ func (p *parts) follow(env Env) {
 	ctx, cancel := context.WithCancel(context.Background())
 	p.stop = cancel
 	if p.zoneKeeper != nil {
-		p.zoneKeeper.Start()
+		p.zoneKeeper.Start(ctx)
 	}
 	if p.config.Zones.Any() {
 		p.following.Go(func() { p.zones.Follow(ctx) })
