@@ -60,7 +60,7 @@ var groups = []group{
 		begin: func(c *Config) { c.Secondaries = append(c.Secondaries, zone.Secondary{Zones: []wire.Name{wire.Root}}) },
 		end:   func(k *checker) { k.needKey(last(k.config.Secondaries).Key) },
 		about: "Servers that have copies of zones served here: whoever signs with the key, and is served at all (access.allow), may transfer " +
-			"them over TCP and TLS, as a whole or what has changed (AXFR, IXFR). A copy has what is answered: of a proxied record, the edge.",
+			"them over TCP and TLS, as a whole or what has changed (AXFR, IXFR). A copy has what is answered: of a proxied record, the edge. Zones that are signed are not transferred.",
 	},
 	{
 		name: "update", repeated: true, begin: func(c *Config) { c.Grants = append(c.Grants, zone.NewGrant()) },

@@ -23,6 +23,8 @@ func (d *dialogue) transfer(ctx context.Context, origin wire.Name) {
 		d.refuse(dns.RcodeNotAuth)
 	case z.withheld:
 		d.refuse(dns.RcodeServerFailure)
+	case z.Signed(): // without its signatures, a copy of it would be bogus
+		d.refuse(dns.RcodeRefused)
 	case whole && !d.stream: // RFC 5936 section 4.2 leaves it open what that would mean
 		d.refuse(dns.RcodeRefused)
 	case whole:

@@ -26,16 +26,16 @@
 // what a Zone has, which has no origins: AXFR, and IXFR from a journal of the last differences; it tells secondaries of changes
 // (NOTIFY), and makes the changes that an UPDATE asks for in the zone file, where a name that is proxied stays so.
 //
-// Limitations: local zones are not transferred from elsewhere, and there is no catalog. The key of a signed zone is not rolled; to do so, a
-// new key is put in its place, while nobody remembers the old one. A denial costs a signature, about 40 µs, for each name and day. The
-// answer to QTYPE ANY is none of the zone's (RFC 8482), and not signed. A zone served here below another one that is signed needs its
-// delegation in there. Records that a file makes by $GENERATE are edited with an editor only. On systems without flock, two edits at
-// once can lose one.
-// In a transfer, a CNAME that is
-// flattened and leads out of its zone goes as a CNAME, and beside other records, as at the apex, not at all: secondaries have no
-// addresses there. The journal is in memory: after a restart, the first transfer to each secondary is a whole zone. Transfers over
-// TLS are not padded (RFC 9103 section 6), and there are none over QUIC. MACs that are truncated are refused. Of signed questions,
-// those for SOA records only get signed answers. An UPDATE that deletes all addresses of a proxied name, and another that adds one,
-// leave it not proxied; within one it stays so. TTLs of an UPDATE are kept between 30 s and a day. A root zone with wildcards,
-// aliases or NSEC3 is not copied.
+// Limitations: local zones are not transferred from elsewhere, and there is no catalog. The key of a signed zone is not rolled; to do
+// so, a new key is put in its place, while nobody remembers the old one. A denial costs a signature, about 40 µs, for each name and
+// day. The answer to QTYPE ANY is none of the zone's (RFC 8482), and not signed. A zone served here below another one that is signed
+// needs its delegation in there. Records that a file makes by $GENERATE are edited with an editor only. On systems without flock, two
+// edits at once can lose one.
+//
+// A signed zone is not transferred: its copies would have no signatures. In a transfer, a CNAME that is flattened and leads out of
+// its zone goes as a CNAME, and beside other records, as at the apex, not at all: secondaries have no addresses there. The journal is in
+// memory: after a restart, the first transfer to each secondary is a whole zone. Transfers over TLS are not padded (RFC 9103
+// section 6), and there are none over QUIC. MACs that are truncated are refused. Of signed questions, those for SOA records only get
+// signed answers. An UPDATE that deletes all addresses of a proxied name, and another that adds one, leave it not proxied; within
+// one it stays so. TTLs of an UPDATE are kept between 30 s and a day. A root zone with wildcards, aliases or NSEC3 is not copied.
 package zone

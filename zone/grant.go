@@ -26,12 +26,12 @@ func (g *Grant) mayChange(name, zone wire.Name, kind wire.Type) bool {
 	if kind != wire.TypeANY && !isChangeable(kind) || !slices.Contains(g.Types, wire.TypeANY) && !slices.Contains(g.Types, kind) {
 		return false
 	}
-	labels := labelsOf(name, zone)
+	labels := labelsBelow(zone, name)
 	return slices.ContainsFunc(g.Names, func(p Pattern) bool { return p.matches(labels) })
 }
 
-// labelsOf returns the labels of a name that lie below those of the zone.
-func labelsOf(name, zone wire.Name) []string {
+// labelsBelow returns the labels of a name that lie below those of the zone.
+func labelsBelow(zone, name wire.Name) []string {
 	var labels []string
 	for ; name != zone; name = name.Parent() {
 		labels = append(labels, name.FirstLabel())

@@ -133,7 +133,7 @@ func (k *Keeper) Changed() {
 // tell has those who have copies of a zone told that there is another version.
 func (k *Keeper) tell(z *Zone) {
 	for _, n := range k.notices {
-		if !z.withheld && n.secondary.has(z.origin) {
+		if !z.withheld && !z.Signed() && n.secondary.has(z.origin) {
 			n.add(z.origin)
 		}
 	}

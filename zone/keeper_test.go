@@ -50,8 +50,10 @@ func keep(t testing.TB, zones map[string]string, change ...func(*KeeperOptions))
 	for name, text := range zones {
 		k.write(name, text)
 	}
+	options := edgedOnly
+	options.Keys = NewKeys(t.TempDir())
 	k.store = Open(&StoreOptions{
-		Options: edgedOnly, Directory: k.directory, Now: func() time.Time { return k.now },
+		Options: options, Directory: k.directory, Now: func() time.Time { return k.now },
 		Changed: func() { k.Changed() },
 	}, nil)
 	o := KeeperOptions{
@@ -176,7 +178,7 @@ func soaAt(serial int) string {
 
 // Deny by default: who may do what is said by keys alone (RFC 8945 section 5.2, RFC 5936 section 5).
 func TestNobodyTransfersWithoutAKey(t *testing.T) {
-	zones := map[string]string{"example.com.": soa7 + "a A 198.51.100.1\n", "broken.test.": "a A 198.51.100\n"}
+	zones := map[string]string{"example.com.": soa7 + "a A 198.51.100.1\n", "broken.test.": "a A 198.51.100\n", "signed.test.": "; tacit: signed\na A 198.51.100.1\n"}
 	only := func(o *KeeperOptions) {
 		o.Secondaries[0].Zones = []wire.Name{wire.MustName("test."), wire.MustName("example.com.")}
 	}
@@ -204,6 +206,7 @@ func TestNobodyTransfersWithoutAKey(t *testing.T) {
 		{"a zone that is not there", k, peer{key: secondaryKey}, axfr("absent.test."), dns.RcodeNotAuth, 0},
 		{"a name in a zone", k, peer{key: secondaryKey}, axfr("a.example.com."), dns.RcodeNotAuth, 0},
 		{"a zone that cannot be read", k, peer{key: secondaryKey}, axfr("broken.test."), dns.RcodeServerFailure, 0},
+		{"a zone that is signed", k, peer{key: secondaryKey}, axfr("signed.test."), dns.RcodeRefused, 0},
 		{"AXFR over UDP", k, peer{key: secondaryKey, datagram: true}, axfr("example.com."), dns.RcodeRefused, 0},
 		{"IXFR that does not say since when", k, peer{key: secondaryKey}, new(dns.Msg).SetQuestion("example.com.", dns.TypeIXFR), dns.RcodeFormatError, 0},
 		{"NOTIFY", k, peer{key: secondaryKey}, new(dns.Msg).SetNotify("example.com."), dns.RcodeNotAuth, 0},

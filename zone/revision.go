@@ -75,7 +75,7 @@ func (r *revision) change(rr dns.RR) {
 		if kind == wire.TypeSOA || r.apex && kind == wire.TypeNS && r.count(kind) <= 1 {
 			return
 		}
-		r.remove(func(o *Record) bool { return o.Type == kind && sameContent(o.rr, rr) })
+		r.remove(func(o *Record) bool { return o.Type == kind && sameContent(o.at.rr, rr) })
 	}
 }
 
@@ -106,9 +106,9 @@ func (r *revision) add(rr dns.RR, kind wire.Type) {
 		return
 	}
 	if kind == wire.TypeCNAME {
-		r.remove(func(o *Record) bool { return o.Type == kind && !sameContent(o.rr, rr) })
+		r.remove(func(o *Record) bool { return o.Type == kind && !sameContent(o.at.rr, rr) })
 	}
-	same := func(o Record) bool { return o.Type == kind && sameContent(o.rr, rr) }
+	same := func(o Record) bool { return o.Type == kind && sameContent(o.at.rr, rr) }
 	ttl := min(max(rr.Header().Ttl, minTTL), maxTTL)
 	i := slices.IndexFunc(r.after, same)
 	if j := slices.IndexFunc(r.before, same); i < 0 && j >= 0 { // it was deleted by this very update
@@ -123,7 +123,7 @@ func (r *revision) add(rr dns.RR, kind wire.Type) {
 		return
 	}
 	rr = dns.Copy(rr)
-	fresh := Record{Name: r.name, Type: kind, TTL: ttl, Content: contentOf(rr), rr: rr}
+	fresh := Record{Name: r.name, Type: kind, TTL: ttl, Content: contentOf(rr), at: &position{rr: rr}}
 	if j := slices.IndexFunc(r.before, func(o Record) bool { return o.Proxied }); j >= 0 && proxiable(kind) {
 		fresh.Proxied, fresh.IPv4Only, fresh.IPv6Only = true, r.before[j].IPv4Only, r.before[j].IPv6Only
 	}
@@ -158,13 +158,13 @@ func (r *revision) keepMark() {
 func (r *revision) save(file editor) error {
 	r.keepMark()
 	gone := slices.DeleteFunc(slices.Clone(r.before), func(o Record) bool {
-		return slices.ContainsFunc(r.after, func(a Record) bool { return a.row != nil && a.rr == o.rr })
+		return slices.ContainsFunc(r.after, func(a Record) bool { return a.at == o.at })
 	})
 	var replaced [][2]Record
 	var added []Record
 	for _, a := range r.after {
-		switch i := slices.IndexFunc(gone, func(o Record) bool { return a.row == nil && o.Type == a.Type }); {
-		case a.row != nil:
+		switch i := slices.IndexFunc(gone, func(o Record) bool { return a.at.row == nil && o.Type == a.Type }); {
+		case a.at.row != nil:
 			if old := r.old(a); old.TTL != a.TTL || old.Proxied != a.Proxied {
 				replaced = append(replaced, [2]Record{old, a})
 			}
@@ -195,7 +195,7 @@ func (r *revision) save(file editor) error {
 
 // old returns a record that was there as it was.
 func (r *revision) old(a Record) Record {
-	return r.before[slices.IndexFunc(r.before, func(o Record) bool { return o.rr == a.rr })]
+	return r.before[slices.IndexFunc(r.before, func(o Record) bool { return o.at == a.at })]
 }
 
 // with returns a record with another's content and TTL.
@@ -213,6 +213,6 @@ func (r Record) with(a *Record) Record {
 
 // unread returns a record as one that was not read from a file.
 func unread(r Record) Record {
-	r.Line, r.row, r.rr = 0, nil, nil
+	r.Line, r.at = 0, nil
 	return r
 }

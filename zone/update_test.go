@@ -311,6 +311,17 @@ func TestUpdatesAreServedAtOnce(t *testing.T) {
 	}
 }
 
+// A signed zone can be changed, and stays signed.
+func TestUpdatesOfASignedZone(t *testing.T) {
+	k := keep(t, map[string]string{"example.com.": "; tacit: signed\n" + updatable}, grant())
+	p := peer{key: updaterKey}
+	reply := p.ask(k, update(t, "if example.com. DNSKEY\nadd new.example.com. 60 A 198.51.100.1"))
+	z := k.zones().exactly(wire.MustName("example.com."))
+	if f := z.Find(wire.MustName("new.example.com."), wire.TypeA); reply[0].Rcode != dns.RcodeSuccess || f.Outcome != Answered || !z.Signed() {
+		t.Errorf("RCODE %d, outcome %d, signed %v", reply[0].Rcode, f.Outcome, z.Signed())
+	}
+}
+
 // A file that was changed by hand a moment ago is what an update changes, and prerequisites judge.
 func TestUpdatesSeeTheFileAsItIs(t *testing.T) {
 	k := keep(t, map[string]string{"example.com.": updatable}, grant())
@@ -354,7 +365,7 @@ func TestPatterns(t *testing.T) {
 		for want, list := range map[bool]string{true: c.yes, false: c.no} {
 			for name := range strings.FieldsSeq(list) {
 				full := wire.MustName(strings.TrimPrefix(name+".example.com.", "@."))
-				if got := p.matches(labelsOf(full, origin)); got != want {
+				if got := p.matches(labelsBelow(origin, full)); got != want {
 					t.Errorf("%s and %s: %v", c.pattern, name, got)
 				}
 			}
