@@ -276,6 +276,16 @@ func TestUpdatesThatAreRefused(t *testing.T) {
 			m.Ns[0].Header().Ttl = 1
 			return m
 		}(), dns.RcodeFormatError},
+		{"a deletion of one record with a TTL", updaterKey, grant(), func() *dns.Msg {
+			m := update(t, "delete shop.example.com. A 198.51.100.2")
+			m.Ns[0].Header().Ttl = 1
+			return m
+		}(), dns.RcodeFormatError},
+		{"an addition without RDATA", updaterKey, grant(), func() *dns.Msg {
+			m := update(t, "delete shop.example.com. A")
+			m.Ns[0].Header().Class = dns.ClassINET
+			return m
+		}(), dns.RcodeFormatError},
 		{"a change of class CH", updaterKey, grant(), func() *dns.Msg {
 			m := update(t, "add a.example.com. 60 TXT x")
 			m.Ns[0].Header().Class = dns.ClassCHAOS
