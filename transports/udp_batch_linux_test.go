@@ -185,6 +185,7 @@ func TestBatchLeavesTogether(t *testing.T) {
 				k := newMemoryKernel(newMemoryUDP())
 				s := crowded(t, k, sortOf, c.names...)
 				time.Sleep(time.Second) // in a bubble
+				synctest.Wait()
 				if !slices.Equal(k.calls, c.calls) {
 					t.Errorf("calls to send %v, want %v", k.calls, c.calls)
 				}
