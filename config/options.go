@@ -481,7 +481,7 @@ var options = []option{
 	{
 		table: "management", key: "token_file", kind: textKind, form: formPath, standard: `""`,
 		about: "A file with a token of at least 32 characters on each line, which clients send as a bearer token, and behind it, " +
-			"perhaps, the only zones that it is for. It should be readable by tacit alone.",
+			"perhaps, the only zones that it is for. Others must not be able to read it.",
 		set: func(k *checker, v value) { k.config.Management.TokenFile = k.config.resolvePath(v.text) },
 	},
 

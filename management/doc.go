@@ -1,6 +1,6 @@
 // Package management is an HTTP API by which programs manage the zones served here: it has the shape of the part of
 // Cloudflare's API, version 4, that is about zones and DNS records, so that clients of that API work with another base URL. A
-// Keeper has the zones; this package reads requests, knows who may do what (Tokens), and writes answers.
+// Manager has the zones; this package reads requests, knows who may do what (Tokens), and writes answers.
 //
 // It says what records lead to, origins included: that is what it is for. So it is off unless configured, listens on
 // loopback, and every request needs a token, which is compared by its hash in constant time. Nothing of a request is logged.

@@ -13,8 +13,8 @@ import (
 
 // Options say what is managed and by whom. All but Panicked are needed.
 type Options struct {
-	Keeper Keeper
-	Tokens Tokens
+	Manager Manager
+	Tokens  Tokens
 	// Panicked is told of each request that has panicked, while its stack is still there. Nil: nobody is.
 	Panicked func()
 }
@@ -29,7 +29,7 @@ func newHandler(o Options) *handler {
 	if o.Panicked == nil {
 		o.Panicked = func() {}
 	}
-	h := &handler{keeper: o.Keeper, panicked: o.Panicked, mux: http.NewServeMux()}
+	h := &handler{manager: o.Manager, panicked: o.Panicked, mux: http.NewServeMux()}
 	h.tokens.Store(&o.Tokens)
 	for _, r := range routes {
 		h.mux.HandleFunc(r.method+" "+Base+r.path, h.answer(r.do))
@@ -40,7 +40,7 @@ func newHandler(o Options) *handler {
 
 // A handler is the API.
 type handler struct {
-	keeper   Keeper
+	manager  Manager
 	panicked func()
 	tokens   atomic.Pointer[Tokens]
 	mux      *http.ServeMux
@@ -85,8 +85,8 @@ var routes = []route{
 // A request is one that may be made.
 type request struct {
 	*http.Request
-	keeper Keeper
-	token  *token
+	manager Manager
+	token   *token
 }
 
 // An envelope is around every answer.
@@ -121,7 +121,7 @@ func (h *handler) answer(do func(*request) (any, error)) http.HandlerFunc {
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		result, err := do(&request{Request: r, keeper: h.keeper, token: t})
+		result, err := do(&request{Request: r, manager: h.manager, token: t})
 		write(w, result, err)
 	}
 }

@@ -166,7 +166,7 @@ func (r *request) listRecords() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := r.keeper.Records(z.ID)
+	records, err := r.manager.Records(z.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -196,7 +196,7 @@ func (r *request) find() (*Zone, *Record, error) {
 }
 
 func (r *request) recordIn(z *Zone, id string) (*Record, error) {
-	records, err := r.keeper.Records(z.ID)
+	records, err := r.manager.Records(z.ID)
 	if err != nil {
 		return nil, err
 	}
@@ -262,7 +262,7 @@ func (r *request) change(z *Zone, edit func(*sent) (Edit, error)) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := r.keeper.Apply(z.ID, []Edit{e})
+	records, err := r.manager.Apply(z.ID, []Edit{e})
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +274,7 @@ func (r *request) deleteRecord() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = r.keeper.Apply(z.ID, []Edit{{ID: record.ID, Delete: true}})
+	_, err = r.manager.Apply(z.ID, []Edit{{ID: record.ID, Delete: true}})
 	return idOnly{record.ID}, err
 }
 
@@ -300,7 +300,7 @@ func (r *request) batch() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	records, err := r.keeper.Apply(z.ID, edits)
+	records, err := r.manager.Apply(z.ID, edits)
 	if err != nil {
 		return nil, err
 	}
@@ -353,7 +353,7 @@ func (r *request) export() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	text, err := r.keeper.Export(z.ID)
+	text, err := r.manager.Export(z.ID)
 	return masterFile(text), err
 }
 
@@ -386,6 +386,6 @@ func (r *request) doImport() (any, error) {
 	case len(text) > maxImport:
 		return nil, &Error{Code: errTooLarge.Code, Text: "the file has more than 256 KiB", Status: http.StatusBadRequest}
 	}
-	added, parsed, err := r.keeper.Import(z.ID, text, r.FormValue("proxied") == "true")
+	added, parsed, err := r.manager.Import(z.ID, text, r.FormValue("proxied") == "true")
 	return map[string]int{"recs_added": added, "total_records_parsed": parsed}, err
 }

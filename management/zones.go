@@ -49,7 +49,7 @@ func formOfZone(z *Zone) zoneForm {
 // zone is the zone that the path names, if the token opens it. A zone that it does not open is none.
 func (r *request) zone() (*Zone, error) {
 	id := r.PathValue("zone")
-	list, err := r.keeper.Zones()
+	list, err := r.manager.Zones()
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (r *request) zone() (*Zone, error) {
 }
 
 func (r *request) listZones() (any, error) {
-	list, err := r.keeper.Zones()
+	list, err := r.manager.Zones()
 	if err != nil {
 		return nil, err
 	}
@@ -87,7 +87,7 @@ func (r *request) createZone() (any, error) {
 	if len(r.token.zones) > 0 && !r.token.opens(canonical(body.Name)) {
 		return nil, errToken
 	}
-	z, err := r.keeper.CreateZone(canonical(body.Name))
+	z, err := r.manager.CreateZone(canonical(body.Name))
 	return formOfZone(&z), err
 }
 
@@ -114,7 +114,7 @@ func (r *request) changeZone() (any, error) {
 	if body.Type != nil && *body.Type != "full" && *body.Type != "partial" {
 		return nil, errFilter
 	}
-	changed, err := r.keeper.ChangeZone(z.ID, ZoneChange{Paused: body.Paused, Type: body.Type})
+	changed, err := r.manager.ChangeZone(z.ID, ZoneChange{Paused: body.Paused, Type: body.Type})
 	return formOfZone(&changed), err
 }
 
@@ -123,7 +123,7 @@ func (r *request) deleteZone() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return idOnly{z.ID}, r.keeper.DeleteZone(z.ID)
+	return idOnly{z.ID}, r.manager.DeleteZone(z.ID)
 }
 
 type idOnly struct {
@@ -159,7 +159,7 @@ func (r *request) showDNSSEC() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := r.keeper.DNSSEC(z.ID)
+	d, err := r.manager.DNSSEC(z.ID)
 	return formOfDNSSEC(&d), err
 }
 
@@ -177,6 +177,6 @@ func (r *request) changeDNSSEC() (any, error) {
 	if body.Status != "active" && body.Status != "disabled" {
 		return nil, errFilter
 	}
-	d, err := r.keeper.SetDNSSEC(z.ID, body.Status == "active")
+	d, err := r.manager.SetDNSSEC(z.ID, body.Status == "active")
 	return formOfDNSSEC(&d), err
 }

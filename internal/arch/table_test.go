@@ -33,7 +33,7 @@ var rooms = []room{
 	{path: "config", may: slices.Concat(clientSide, []string{"resolver", "admin"}, siblings, foundations)},
 	{path: "transports", may: []string{"internal/wire", "internal/privacy", "internal/place"}, unpredictable: true},
 	{path: "certificate", may: []string{"internal/privacy", "internal/place"}, unpredictable: true},
-	{path: "management", unpredictable: true},
+	{path: "management"},
 	{path: "discovery", may: []string{"internal/wire"}},
 	{path: "resolver", may: slices.Concat(siblings, []string{"internal/wire", "internal/work"}), unpredictable: true},
 	{path: "cache", may: []string{"internal/wire"}},

@@ -28,7 +28,7 @@ func newKeeper(c *config.Config, env Env, z *zones, before *parts) (*zone.Keeper
 	return zone.NewKeeper(&o, before.zoneKeeper), nil
 }
 
-var errOpenKey = errors.New("everybody may read it, or its group write to it, and it holds a secret: chmod 600")
+var errOpenSecret = errors.New("everybody may read it, or its group write to it, and it holds a secret: chmod 600")
 
 func readKeys(c *config.Config) ([]*zone.SharedKey, error) {
 	var list []*zone.SharedKey
@@ -43,18 +43,23 @@ func readKeys(c *config.Config) ([]*zone.SharedKey, error) {
 }
 
 func readKey(k *config.Key) (*zone.SharedKey, error) {
-	info, err := os.Stat(k.SecretFile)
-	if err != nil {
-		return nil, err
-	}
-	if info.Mode().Perm()&0o027 != 0 {
-		return nil, errOpenKey
-	}
-	secret, err := os.ReadFile(k.SecretFile)
+	secret, err := readSecret(k.SecretFile)
 	if err != nil {
 		return nil, err
 	}
 	return zone.NewSharedKey(k.Name, k.Algorithm, secret)
+}
+
+// readSecret reads a file that others must not read.
+func readSecret(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o027 != 0 {
+		return nil, errOpenSecret
+	}
+	return os.ReadFile(path)
 }
 
 func checkKeys(c *config.Config) error {

@@ -2,42 +2,42 @@ package server
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 
 	"tacit/config"
 	"tacit/management"
 )
 
-// openManagement opens the API of a configuration, unless it is open already; nil where there is to be none.
-func (s *Server) openManagement(ctx context.Context, c *config.Config) (*management.Server, error) {
-	if !c.Management.Listen.IsValid() {
-		return nil, nil
-	}
+// openManagement opens the API of a configuration, unless it is open already, and reads its tokens; nil where there is to be none.
+func (s *Server) openManagement(ctx context.Context, c *config.Config) (*management.Server, management.Tokens, error) {
 	tokens, err := readTokens(c)
-	if err != nil {
-		return nil, err
+	if err != nil || tokens == nil {
+		return nil, nil, err
 	}
 	if old := s.current.Load(); old != nil && s.managed != nil && old.config.Management.Listen == c.Management.Listen {
-		s.managed.SetTokens(tokens)
-		return s.managed, nil
+		return s.managed, tokens, nil
 	}
-	m, err := management.Listen(ctx, c.Management.Listen, management.Options{
-		Keeper: manager{s}, Tokens: tokens, Panicked: s.env.panics.report,
-	})
+	m, err := management.Listen(ctx, c.Management.Listen, management.Options{Manager: manager{s}, Panicked: s.env.panics.report})
 	if err != nil {
-		return nil, fmt.Errorf("management.listen: %w", err)
+		return nil, nil, fmt.Errorf("management.listen: %w", err)
 	}
-	return m, nil
+	return m, tokens, nil
 }
 
+var errNoTokenFile = errors.New("management.token_file: names no file, and without tokens nobody could use the API")
+
+// readTokens returns nil where there is no API.
 func readTokens(c *config.Config) (management.Tokens, error) {
 	if !c.Management.Listen.IsValid() {
 		return nil, nil
 	}
-	text, err := os.ReadFile(c.Management.TokenFile)
+	if c.Management.TokenFile == "" {
+		return nil, errNoTokenFile
+	}
+	text, err := readSecret(c.Management.TokenFile)
 	if err != nil {
-		return nil, fmt.Errorf("management.token_file: %w", err)
+		return nil, fmt.Errorf("management.token_file: %s: %w", c.Management.TokenFile, err)
 	}
 	tokens, err := management.ReadTokens(text)
 	if err != nil {
@@ -47,7 +47,10 @@ func readTokens(c *config.Config) (management.Tokens, error) {
 }
 
 // setManagement serves the API on one address instead of another; either may be nil, and they may be the same.
-func (s *Server) setManagement(m *management.Server) {
+func (s *Server) setManagement(m *management.Server, tokens management.Tokens) {
+	if m != nil {
+		m.SetTokens(tokens)
+	}
 	old := s.managed
 	if old == m {
 		return

@@ -316,6 +316,39 @@ func TestManagementDNSSEC(t *testing.T) {
 	}
 }
 
+// Tokens are taken up with the rest of a configuration or not at all, and not from a file that others can read.
+func TestManagementTokensReload(t *testing.T) {
+	m := newAPIClient(t)
+	fresh := strings.Repeat("f", 32)
+	write(t, m.x.file("tokens"), fresh+"\n")
+	m.x.write(t, strings.Replace(managedHere, `udp = ["127.0.0.1:0"]`, `udp = ["192.0.2.1:1"]`, 1))
+	if err := m.ReloadFile(t.Context(), m.x.path); err == nil {
+		t.Fatal("tacit listens on an address of somebody else")
+	}
+	m.do(200, "GET", "/zones", "")
+	m.x.write(t, managedHere)
+	if err := m.ReloadFile(t.Context(), m.x.path); err != nil {
+		t.Fatal(err)
+	}
+	m.fails(403, 9109, "GET", "/zones", "")
+	m.token = fresh
+	m.do(200, "GET", "/zones", "")
+
+	for _, change := range []func() string{
+		func() string { return strings.Replace(managedHere, "token_file = \"tokens\"\n", "", 1) },
+		func() string {
+			if err := os.Chmod(m.x.file("tokens"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			return managedHere
+		},
+	} {
+		if err := Check(m.x.load(t, change())); err == nil || !strings.Contains(err.Error(), "management.token_file") {
+			t.Error(err)
+		}
+	}
+}
+
 // What is exported can be imported, as a file or as a value.
 func TestManagementExchange(t *testing.T) {
 	m := newAPIClient(t)

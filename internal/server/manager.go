@@ -23,7 +23,7 @@ import (
 // changed is served before it says so.
 type manager struct{ server *Server }
 
-var _ management.Keeper = manager{}
+var _ management.Manager = manager{}
 
 // editTime bounds how long an edit waits for another one of the same file.
 const editTime = 10 * time.Second
@@ -210,8 +210,12 @@ func (k manager) Apply(id string, edits []management.Edit) ([]management.Record,
 	var left []management.Record
 	err = k.edit(f.File, func(m *zone.MasterFile) error {
 		left = left[:0]
+		ids := map[string]zone.Record{}
+		for _, r := range k.managed(m) {
+			ids[recordID(m.Origin(), &r)] = r
+		}
 		for _, e := range edits {
-			r, err := k.apply(m, &e)
+			r, err := apply(m, ids, &e)
 			if err != nil {
 				return err
 			}
@@ -222,34 +226,40 @@ func (k manager) Apply(id string, edits []management.Edit) ([]management.Record,
 	return left, err
 }
 
-func (k manager) apply(m *zone.MasterFile, e *management.Edit) (zone.Record, error) {
-	ids := map[string]zone.Record{}
-	for _, r := range k.managed(m) {
-		ids[recordID(m.Origin(), &r)] = r
-	}
-	if e.ID == "" {
-		r, err := recordOf(m.Origin(), &e.Record)
-		if err != nil {
-			return r, err
-		}
-		if _, taken := ids[recordID(m.Origin(), &r)]; taken { // by one that had this content before
-			r.ID = freshID()
-		}
-		return settled(m, r, m.Add(r))
-	}
-	old, ok := ids[e.ID]
-	if !ok {
-		return zone.Record{}, management.ErrNoRecord
-	}
-	if e.Delete {
+// apply makes one edit, and keeps ids, which are all that there are, up to date.
+func apply(m *zone.MasterFile, ids map[string]zone.Record, e *management.Edit) (r zone.Record, err error) {
+	old, there := ids[e.ID]
+	switch {
+	case e.ID != "" && !there:
+		return r, management.ErrNoRecord
+	case e.Delete:
+		delete(ids, e.ID)
 		return old, m.Delete(old)
 	}
-	r, err := recordOf(m.Origin(), &e.Record)
+	if r, err = recordOf(m.Origin(), &e.Record); err != nil {
+		return r, err
+	}
+	if r.ID = e.ID; e.ID == "" {
+		r, err = addRecord(m, ids, r)
+	} else {
+		r, err = settled(m, r, m.Replace(old, r))
+	}
+	ids[recordID(m.Origin(), &r)] = r
+	return r, err
+}
+
+// addRecord adds a record. If another one had this content before, and with it this ID, it gets one of its own.
+func addRecord(m *zone.MasterFile, ids map[string]zone.Record, r zone.Record) (zone.Record, error) {
+	made, err := settled(m, r, m.Add(r))
 	if err != nil {
 		return r, err
 	}
-	r.ID = e.ID
-	return settled(m, r, m.Replace(old, r))
+	if _, taken := ids[recordID(m.Origin(), &made)]; !taken {
+		return made, nil
+	}
+	r = made
+	r.ID = freshID()
+	return settled(m, r, m.Replace(made, r))
 }
 
 // settled finds a record that was just written: its content is in the words of the library.

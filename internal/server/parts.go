@@ -150,7 +150,8 @@ func learnsTheSame(a, b *config.Config) bool {
 func Check(c *config.Config) error {
 	_, hints := readHints(c.Recursion.RootHints)
 	_, roots := forwards(c)
-	return errors.Join(hints, roots, checkPairs(c), checkCache(c), checkKeys(c))
+	_, tokens := readTokens(c)
+	return errors.Join(hints, roots, tokens, checkPairs(c), checkCache(c), checkKeys(c))
 }
 
 var errVainAnchor = errors.New("dnssec.trust_anchors: a digest is not as long as its type asks for: no key can match it")

@@ -154,7 +154,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.stopped = true
 	ended := s.endControl()
-	s.setManagement(nil)
+	s.setManagement(nil, nil)
 	results := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		go func() { results <- l.Shutdown(ctx) }()
@@ -174,6 +174,7 @@ type opening struct {
 	listeners map[endpoint]*transports.Server
 	control   *admin.Control     // nil without
 	managed   *management.Server // nil without
+	tokens    management.Tokens  // of managed
 }
 
 // openAll opens what c listens on: all, or nothing.
@@ -181,7 +182,7 @@ func (s *Server) openAll(ctx context.Context, c *config.Config) (o opening, err 
 	if o.control, err = s.openControl(ctx, c); err != nil {
 		return o, err
 	}
-	if o.managed, err = s.openManagement(ctx, c); err == nil {
+	if o.managed, o.tokens, err = s.openManagement(ctx, c); err == nil {
 		o.listeners, err = s.open(ctx, c)
 	}
 	if err == nil {
@@ -200,7 +201,7 @@ func (s *Server) openAll(ctx context.Context, c *config.Config) (o opening, err 
 func (s *Server) take(o opening) {
 	s.serve(o.listeners)
 	s.setControl(o.control)
-	s.setManagement(o.managed)
+	s.setManagement(o.managed, o.tokens)
 }
 
 // isWithoutIPv6 recognises the IPv6 half of a port that was given alone on a machine that has no IPv6.

@@ -79,6 +79,9 @@ func zoneOptions(c *config.Config, keys *zone.Keys) zone.Options {
 	return o
 }
 
+// ZoneOptions say how the zones of a configuration are made of their files, for who checks and edits them.
+func ZoneOptions(c *config.Config) zone.Options { return zoneOptions(c, nil) }
+
 // Answer answers for special-use names, but for those that are served here.
 func (z *zones) Answer(q wire.Question, now time.Time) (wire.Answer, bool) {
 	return z.current.Load().Answer(q, now)

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// A Keeper has zones and their records. It is safe for concurrent use. Its errors are an Error where a request is at fault.
-type Keeper interface {
+// A Manager has zones and their records. It is safe for concurrent use. Its errors are an Error where a request is at fault.
+type Manager interface {
 	// Zones lists all zones, by name.
 	Zones() ([]Zone, error)
 	// CreateZone makes an empty zone.
@@ -107,7 +107,7 @@ var (
 	errFilter     = &Error{Code: 1004, Text: "a parameter has no such value"}
 	errSettings   = &Error{Code: 1004, Text: "ipv4_only and ipv6_only exclude each other"}
 
-	// ErrNoZone and ErrNoRecord are for keepers.
+	// ErrNoZone and ErrNoRecord are for managers.
 	ErrNoZone   = &Error{Code: 1001, Text: "Zone does not exist", Status: http.StatusNotFound}
 	ErrNoRecord = &Error{Code: 81044, Text: "Record does not exist", Status: http.StatusNotFound}
 	errInternal = &Error{Code: 1000, Text: "internal error", Status: http.StatusInternalServerError}
