@@ -101,12 +101,13 @@ func (f *flights) fly(ctx context.Context, started *flight, run func(context.Con
 
 // growStack makes room on the stack while it is shallow. A resolution needs it, and growing step by step further down,
 // where each step copies all frames so far, was a fourteenth of its time. What it makes room for it never touches: to be
-// called is enough.
+// called is enough. It makes 16 KiB of the stack, which is what most need and the largest that the runtime keeps for the next
+// goroutine: thousands of 64 KiB were a sixth of the work when a thousand questions are on their way.
 //
 //go:noinline
 func growStack(touch bool) {
 	if touch {
-		var room [32 << 10]byte
+		var room [12 << 10]byte
 		runtime.KeepAlive(&room)
 	}
 }

@@ -59,7 +59,8 @@ func serve(cmd *cobra.Command, path string) error {
 
 // garbageShare is the garbage, in percent of what is in use, at which memory is collected. Caches are not part of it, so what
 // is in use is a few MiB: to collect it each time that it has doubled, as Go does, was a fifth of the work of a resolution.
-const garbageShare = 400
+// With more than this, memory that is touched for the first time costs as much as collecting.
+const garbageShare = 200
 
 // collectLess lets garbage grow to garbageShare, unless the environment says otherwise.
 func collectLess() {
