@@ -13,6 +13,8 @@ import (
 
 const oneKey = "[[key]]\nname = 'k.test'\nsecret_file = 'k'\n"
 
+const oneCatalog = "[[secondary]]\nkey = 'k.test'\ncatalog = 'c.test'\n"
+
 func TestKeysAndTheirRights(t *testing.T) {
 	c := mustCheck(t, oneKey+`
 [[key]]
@@ -25,6 +27,7 @@ notify = ['192.0.2.53', '[2001:db8::53]:5353']
 [[secondary]]
 key = 'acme.test'
 zones = ['example.com', 'test']
+catalog = 'Catalog.Test'
 [[update]]
 key = 'acme.test'
 zones = ['example.com']
@@ -45,7 +48,7 @@ types = ['TXT', 'a', 'TYPE65280']
 		{Key: name("k.test"), Zones: []wire.Name{wire.Root}, Notify: []netip.AddrPort{
 			netip.MustParseAddrPort("192.0.2.53:53"), netip.MustParseAddrPort("[2001:db8::53]:5353"),
 		}},
-		{Key: name("acme.test"), Zones: []wire.Name{name("example.com"), name("test")}},
+		{Key: name("acme.test"), Zones: []wire.Name{name("example.com"), name("test")}, Catalog: name("catalog.test")},
 	}
 	if !reflect.DeepEqual(c.Secondaries, secondaries) {
 		t.Errorf("secondaries %+v", c.Secondaries)
@@ -74,6 +77,10 @@ func TestMistakesWithKeys(t *testing.T) {
 		"a pattern that is none":   {oneKey + "[[update]]\nkey = 'k.test'\nzones = ['test']\nnames = ['a*']", ":7:10: update.names: is not a name in a zone, such as www, _acme-challenge.* or @"},
 		"a type that is kept":      {oneKey + "[[update]]\nkey = 'k.test'\nzones = ['test']\ntypes = ['SOA']", ":7:10: update.types: is not an RR type that can be changed, such as TXT, or ANY for all"},
 		"a secondary by name":      {oneKey + "[[secondary]]\nkey = 'k.test'\nnotify = ['ns.test']", ":6:11: secondary.notify: " + errServer.Error()},
+		"a catalog of all":         {oneKey + "[[secondary]]\nkey = 'k.test'\ncatalog = '.'", ":6:11: secondary.catalog: cannot be the name of a catalog: it is none, the root, or too long"},
+		"two catalogs of one name": {oneKey + oneCatalog + oneCatalog, ":7:3: secondary: names a catalog that another [[secondary]] has"},
+		"a catalog that is a zone": {"[[zone]]\nname = 'C.test'\nfile = 'c'\n" + oneKey + oneCatalog, ":7:3: secondary: names a catalog that is a [[zone]]"},
+		"a zone that is a catalog": {oneKey + oneCatalog + "[[zone]]\nname = 'c.test'\nfile = 'c'", ":7:3: zone: names a zone that is the catalog of a [[secondary]]"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := Read("f", []byte(c.text))

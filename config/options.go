@@ -58,7 +58,7 @@ var groups = []group{
 	{
 		name: "secondary", repeated: true,
 		begin: func(c *Config) { c.Secondaries = append(c.Secondaries, zone.Secondary{Zones: []wire.Name{wire.Root}}) },
-		end:   func(k *checker) { k.needKey(last(k.config.Secondaries).Key) },
+		end:   endSecondary,
 		about: "Servers that have copies of zones served here: whoever signs with the key, and is served at all (access.allow), may transfer " +
 			"them over TCP and TLS, as a whole or what has changed (AXFR, IXFR). A copy has what is answered: of a proxied record, the edge. Zones that are signed are not transferred.",
 	},
@@ -427,6 +427,12 @@ var options = []option{
 		about: "Who is told of changes (NOTIFY, RFC 1996), signed with the key; the port is 53 when left out.",
 		set:   func(k *checker, v value) { last(k.config.Secondaries).Notify = all(k, v, parseServer) },
 	},
+	{
+		table: "secondary", key: "catalog", kind: textKind, form: formName, standard: `""`,
+		about: "The name of a catalog zone (RFC 9432, version 2) of all zones that may be transferred, by which servers of many makes serve them, and " +
+			"those to come, without having each configured. Only who signs with the key gets it. Empty: there is none.",
+		set: func(k *checker, v value) { last(k.config.Secondaries).Catalog = one(k, v, zone.ParseCatalog) },
+	},
 
 	{
 		table: "update", key: "key", kind: textKind, form: formName,
@@ -565,6 +571,27 @@ func endZone(k *checker) {
 	}
 	for _, s := range k.config.Stubs {
 		k.refuseServed(origin == s.Zone)
+	}
+	for _, s := range k.config.Secondaries {
+		if origin == s.Catalog && !origin.IsRoot() {
+			k.fail(k.places[k.path], "names a zone that is the catalog of a [[secondary]]")
+		}
+	}
+}
+
+func endSecondary(k *checker) {
+	s := last(k.config.Secondaries)
+	k.needKey(s.Key)
+	if s.Catalog.IsRoot() {
+		return
+	}
+	for _, other := range k.config.Secondaries[:len(k.config.Secondaries)-1] {
+		if s.Catalog == other.Catalog {
+			k.fail(k.places[k.path], "names a catalog that another [[secondary]] has")
+		}
+	}
+	if slices.ContainsFunc(k.config.Zones.Files, func(f zone.File) bool { return f.Origin == s.Catalog }) {
+		k.fail(k.places[k.path], "names a catalog that is a [[zone]]")
 	}
 }
 

@@ -12,9 +12,8 @@ import (
 // transfer gives a zone away: as a whole (RFC 5936), or what has changed in it since the version that the secondary has (RFC 1995).
 func (d *dialogue) transfer(ctx context.Context, origin wire.Name) {
 	k := d.keeper
-	z := k.zones().exactly(origin)
+	z, may := k.lookFor(origin, d.key.name)
 	whole := d.request.Question[0].Qtype == dns.TypeAXFR
-	may := slices.ContainsFunc(k.options.Secondaries, func(s Secondary) bool { return s.Key == d.key.name && s.has(origin) })
 	has, known := d.serial()
 	switch {
 	case !may:
@@ -36,6 +35,15 @@ func (d *dialogue) transfer(ctx context.Context, origin wire.Name) {
 	default:
 		d.giveDifferences(ctx, z, has)
 	}
+}
+
+// lookFor returns the zone or the catalog of a name, nil where there is none, and whether a key may have what is called so.
+func (k *Keeper) lookFor(origin, key wire.Name) (z *Zone, may bool) {
+	if c := k.catalog(origin, key); c != nil {
+		return c, true
+	}
+	may = slices.ContainsFunc(k.options.Secondaries, func(s Secondary) bool { return s.Key == key && s.has(origin) })
+	return k.zones().exactly(origin), may
 }
 
 // exactly returns the zone of a name, nil when there is none.

@@ -23,8 +23,9 @@ type Keeper struct {
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 
-	mu    sync.Mutex
-	known map[wire.Name]*Zone
+	mu       sync.Mutex
+	known    map[wire.Name]*Zone
+	catalogs catalogs
 }
 
 // KeeperOptions say who may do what. The zero value lets nobody do anything; Zones is needed.
@@ -50,6 +51,9 @@ type Secondary struct {
 	Key    wire.Name
 	Zones  []wire.Name // at and below these names
 	Notify []netip.AddrPort
+	// Catalog is the name of a catalog of the zones that it may transfer (RFC 9432), as ParseCatalog gives it; no two have the same
+	// one. The root: there is none.
+	Catalog wire.Name
 }
 
 // A Request is a message that a Keeper hears.
@@ -73,7 +77,7 @@ func NewKeeper(o *KeeperOptions, before *Keeper) *Keeper {
 	}
 	if before != nil {
 		before.mu.Lock()
-		k.journal, k.known = before.journal, before.known
+		k.journal, k.known, k.catalogs = before.journal, before.known, before.catalogs
 		before.mu.Unlock()
 	}
 	for i := range o.Secondaries {
@@ -88,6 +92,11 @@ func NewKeeper(o *KeeperOptions, before *Keeper) *Keeper {
 // done, or Close.
 func (k *Keeper) Start(ctx context.Context) {
 	k.Changed()
+	for i := range k.options.Secondaries {
+		if s := &k.options.Secondaries[i]; s.hasCatalog() {
+			k.tellCatalog(s)
+		}
+	}
 	for _, z := range k.zones().byOrigin {
 		k.tell(z)
 	}
@@ -112,9 +121,11 @@ func (k *Keeper) zones() *Zones { return k.options.Zones.Zones() }
 func (k *Keeper) Changed() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	zones := k.zones()
+	k.renewCatalogs(zones) // before the zones: a secondary is told first that there is one more
 	before := k.known
 	k.known = make(map[wire.Name]*Zone, len(before))
-	for _, z := range k.zones().byOrigin {
+	for _, z := range zones.byOrigin {
 		if z.withheld {
 			continue
 		}
@@ -133,7 +144,7 @@ func (k *Keeper) Changed() {
 // tell has those who have copies of a zone told that there is another version.
 func (k *Keeper) tell(z *Zone) {
 	for _, n := range k.notices {
-		if !z.withheld && !z.Signed() && n.secondary.has(z.origin) {
+		if z.isGiven() && n.secondary.has(z.origin) {
 			n.add(z.origin)
 		}
 	}
@@ -248,6 +259,9 @@ func (d *dialogue) garbled(octets []byte) {
 // a zone, or of the zone that a name lies in.
 func (d *dialogue) lookUp(name wire.Name, kind wire.Type) {
 	f, own := d.keeper.zones().Find(name, kind)
+	if c := d.keeper.catalog(name, d.key.name); c != nil {
+		f, own = c.Find(name, kind), c
+	}
 	if own == nil {
 		d.refuse(dns.RcodeRefused)
 		return

@@ -79,11 +79,17 @@ func (n *notices) run(ctx context.Context) {
 		case <-n.wake:
 		}
 		for zone, ok := n.next(); ok && ctx.Err() == nil; zone, ok = n.next() {
-			if err := n.insist(ctx, zone); err != nil && ctx.Err() == nil {
+			if err := n.insist(ctx, zone); err != nil && ctx.Err() == nil && !n.isEarly(zone, err) {
 				n.keeper.options.Log.Warn("a secondary could not be told of a change", "reason", err)
 			}
 		}
 	}
+}
+
+// isEarly reports whether a notice came before what the catalog says: a zone that the server does not have yet, it will transfer as
+// it is then (RFC 9432 section 6).
+func (n *notices) isEarly(zone wire.Name, err error) bool {
+	return err == errNoticeRefused && n.secondary.hasCatalog() && zone != n.secondary.Catalog //nolint:errorlint // nothing wraps it
 }
 
 // insist tells the server of a zone until it answers, or it is time to give up.
@@ -113,7 +119,7 @@ func (n *notices) tell(ctx context.Context, origin wire.Name) (err error) {
 			err = errPanicked
 		}
 	}()
-	z := n.keeper.zones().exactly(origin)
+	z, _ := n.keeper.lookFor(origin, n.secondary.Key)
 	if z == nil || z.withheld {
 		return nil
 	}

@@ -38,6 +38,10 @@ func newOutgoing(z *Zone) *outgoing {
 	return o
 }
 
+// isGiven reports whether copies of a zone can be had: what could not be read is not there to be given, and what is signed would be
+// bogus without its signatures.
+func (z *Zone) isGiven() bool { return !z.withheld && !z.Signed() }
+
 // soaSet returns the SOA RRset, with its own TTL.
 func (z *Zone) soaSet() wire.RRset { return z.set(0, wire.TypeSOA).rrset(z.origin) }
 

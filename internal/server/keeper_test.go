@@ -112,6 +112,51 @@ func TestKeepingZones(t *testing.T) {
 	}
 }
 
+// The catalog of a secondary is what the configuration calls it. Who does not sign is not answered from it, as if there were none.
+func TestCatalogOfASecondary(t *testing.T) {
+	x := newSetting(t)
+	x.lay(t, 0o600, someSecret)
+	text := strings.Replace(keeping, "[[secondary]]\n", "[[secondary]]\ncatalog = \"catalog.kept.example.\"\n", 1)
+	s, log := x.start(t, common+listenAnywhere+text)
+	udp, tcp := s.Addrs()
+	client, m := signedBy(new(dns.Msg).SetAxfr("catalog.kept.example."), someSecret)
+	r, _, err := client.Exchange(m, tcp[0].String())
+	if err != nil || len(r.Answer) != 5 || !strings.Contains(r.String(), ".zones.catalog.kept.example.\t0\tIN\tPTR\tkept.example.") {
+		t.Error("the catalog:", r, err)
+	}
+	client, m = signedBy(new(dns.Msg).SetQuestion("catalog.kept.example.", dns.TypeSOA), someSecret)
+	client.Net = "udp"
+	if r, _, err := client.Exchange(m, udp[0].String()); err != nil || len(r.Answer) != 1 || r.Answer[0].Header().Rrtype != dns.TypeSOA {
+		t.Error("its serial:", r, err)
+	}
+	for _, kind := range []uint16{dns.TypeSOA, dns.TypeNS, dns.TypeA, dns.TypeANY} {
+		m := new(dns.Msg).SetQuestion("catalog.kept.example.", kind)
+		r, _, err := (&dns.Client{Net: "udp"}).Exchange(m, udp[0].String())
+		if err != nil || r.Rcode != dns.RcodeNameError && kind != dns.TypeANY || strings.Contains(r.String(), "invalid.") {
+			t.Error("without a key:", r, err)
+		}
+	}
+	if strings.Contains(log.String(), "kept") {
+		t.Error("the log has a zone:", log)
+	}
+}
+
+// A zone in the directory that is called like a catalog is pointed out.
+func TestZoneThatIsCalledLikeACatalog(t *testing.T) {
+	x := newSetting(t)
+	x.lay(t, 0o600, someSecret)
+	text := strings.Replace(keeping, "[[secondary]]\n", "[zones]\ndirectory = \".\"\n[[secondary]]\ncatalog = \"catalog.example.\"\n", 1)
+	c := x.load(t, common+listenAnywhere+text)
+	if problems, err := CheckZones(c); err != nil || len(problems) > 0 {
+		t.Fatal(problems, err)
+	}
+	write(t, filepath.Join(filepath.Dir(x.path), "catalog.example.zone"), "www A 192.0.2.3\n")
+	problems, err := CheckZones(c)
+	if err != nil || problems.Grave() || !strings.Contains(problems.Error(), "warning: the zone is called like the catalog of a [[secondary]]") {
+		t.Error(problems, err)
+	}
+}
+
 func TestKeysThatCannotBeUsed(t *testing.T) {
 	for name, c := range map[string]struct {
 		mode   fs.FileMode

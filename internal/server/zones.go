@@ -163,7 +163,20 @@ func CheckZones(c *config.Config) (zone.Problems, error) {
 			return nil, fmt.Errorf("zones.directory: %w", err)
 		}
 	}
-	return zone.Open(&zone.StoreOptions{
+	problems := zone.Open(&zone.StoreOptions{
 		Options: zoneOptions(c, ZoneKeys(c)), Files: c.Zones.Files, Directory: c.Zones.Directory, Now: Env{}.withDefaults().Now,
-	}, nil).Problems(), nil
+	}, nil).Problems()
+	return append(problems, hiddenZones(c)...), nil
+}
+
+// hiddenZones finds zones that secondaries cannot have, because their catalogs are called so.
+func hiddenZones(c *config.Config) (problems zone.Problems) {
+	for _, f := range zone.List(c.Zones.Files, c.Zones.Directory) {
+		if slices.ContainsFunc(c.Secondaries, func(s zone.Secondary) bool { return s.Catalog == f.Origin && !f.Origin.IsRoot() }) {
+			problems = append(problems, zone.Problem{
+				File: f.Path, Text: "the zone is called like the catalog of a [[secondary]], and in no catalog", Warning: true,
+			})
+		}
+	}
+	return problems
 }
