@@ -178,6 +178,34 @@ func TestCatalogSerialRises(t *testing.T) {
 	expect("a restart", listing(at+3660, net))
 }
 
+// RFC 9432 section 6: what empties a catalog takes zones from all who follow it. A directory that cannot be listed for a while does not.
+func TestCatalogOutlivesItsDirectory(t *testing.T) {
+	k := keep(t, map[string]string{"example.com.": soa7}, withCatalog)
+	var told []string
+	k.store.options.Told = func(path string, p Problems) { told = append(told, path+" "+p.Error()) }
+	want := listing(someDay.Unix(), ptr(labelCom, "example.com."))
+	away := k.directory + "-away"
+	if err := os.Rename(k.directory, away); err != nil {
+		t.Fatal(err)
+	}
+	k.store.Look()
+	k.store.Look()
+	expectText(t, k.transfer(), want)
+	if len(told) != 1 || !strings.Contains(told[0], "cannot be listed") || len(k.store.Problems()) != 1 {
+		t.Errorf("told of %q, and of %v", told, k.store.Problems())
+	}
+	if err := os.Rename(away, k.directory); err != nil {
+		t.Fatal(err)
+	}
+	k.store.Look()
+	expectText(t, k.transfer(), want)
+	if len(told) != 1 || k.store.Problems() != nil {
+		t.Errorf("told of %q, and of %v", told, k.store.Problems())
+	}
+	k.remove("example.com.")
+	expectText(t, k.transfer(), listing(someDay.Unix()+1))
+}
+
 // RFC 1995: the difference between two versions of a catalog is the members that have come and gone.
 func TestIncrementalTransferOfACatalog(t *testing.T) {
 	k := keep(t, map[string]string{"example.com.": soa7}, withCatalog)

@@ -22,9 +22,10 @@ type Store struct {
 	options StoreOptions
 	current atomic.Pointer[Zones]
 
-	mu    sync.Mutex
-	files map[string]*file // by path
-	taken int64            // octets of files that were read since memory was given back
+	mu       sync.Mutex
+	files    map[string]*file // by path
+	unlisted Problems         // the directory cannot be listed
+	taken    int64            // octets of files that were read since memory was given back
 }
 
 // StoreOptions say which zones there are.
@@ -97,7 +98,7 @@ func (s *Store) Zones() *Zones { return s.current.Load() }
 func (s *Store) Problems() Problems {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var list Problems
+	list := slices.Clone(s.unlisted)
 	for _, path := range s.paths() {
 		list = append(list, s.files[path].problems...)
 	}
@@ -173,7 +174,7 @@ func (s *Store) look(following bool) {
 		changed = s.read(f, now) || changed
 	}
 	for path := range s.files {
-		if !listed[path] {
+		if !listed[path] && (s.unlisted == nil || filepath.Dir(path) != filepath.Clean(s.options.Directory)) {
 			delete(s.files, path)
 			changed = true
 		}
@@ -204,20 +205,37 @@ func (s *Store) giveBack() {
 
 const zoneSuffix = ".zone"
 
-func (s *Store) list() []File { return List(s.options.Files, s.options.Directory) }
+// list returns the files of zones. Those of a directory that cannot be listed now have not gone: secondaries that follow a catalog
+// would drop all of them (RFC 9432 section 6).
+func (s *Store) list() []File {
+	files, err := list(s.options.Files, s.options.Directory)
+	known := s.unlisted != nil
+	if s.unlisted = nil; err != nil {
+		s.unlisted = Problems{{File: s.options.Directory, Text: "cannot be listed: its zones stay as they are", Detail: NewContent(err.Error())}}
+	}
+	if err != nil && !known && s.options.Told != nil {
+		s.options.Told(s.options.Directory, s.unlisted)
+	}
+	return files
+}
 
 // List returns the files of zones that there are now: those that are named, which come first, and those of a directory. A zone has
 // one file.
 func List(named []File, directory string) []File {
+	files, _ := list(named, directory) // what cannot be listed has no zones; the start has made sure of it
+	return files
+}
+
+func list(named []File, directory string) ([]File, error) {
 	list := slices.Clone(named)
 	if directory == "" {
-		return list
+		return list, nil
 	}
 	known := map[wire.Name]bool{}
 	for _, f := range list {
 		known[f.Origin] = true
 	}
-	entries, _ := os.ReadDir(directory) // what cannot be listed has no zones; the start has made sure of it
+	entries, err := os.ReadDir(directory)
 	for _, e := range entries {
 		text, ok := strings.CutSuffix(e.Name(), zoneSuffix)
 		if !ok || strings.HasPrefix(text, ".") || e.IsDir() {
@@ -229,7 +247,7 @@ func List(named []File, directory string) []File {
 			list = append(list, File{Origin: origin, Path: filepath.Join(directory, e.Name())})
 		}
 	}
-	return list
+	return list, err
 }
 
 // read reads a file that has changed, and reports whether what is served has.
