@@ -123,11 +123,11 @@ func (k *Keeper) renewCatalogs(zones *Zones) {
 }
 
 // renewCatalog returns a catalog of a list, which is the old one where that has the same. The serial of the first, for which there is
-// no old one, is the time: later than any from before a restart.
+// no old one, is the next second: later than any from before a restart, even one that takes no second.
 func (k *Keeper) renewCatalog(origin wire.Name, old *Zone, list []wire.Name) *Zone {
 	now := k.options.Zones.options.Now()
 	if old == nil {
-		return newCatalog(origin, list, uint32(now.Unix()))
+		return newCatalog(origin, list, nextSerial(uint32(now.Unix()), now))
 	}
 	if again := newCatalog(origin, list, old.serial); again.equal(&old.contents) {
 		return old

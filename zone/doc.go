@@ -24,9 +24,11 @@
 //
 // A Keeper speaks with those who transfer zones and change them, and knows them by their keys alone (TSIG, RFC 8945). It gives away
 // what a Zone has, which has no origins: AXFR, and IXFR from a journal of the last differences; it tells secondaries of changes
-// (NOTIFY), and makes the changes that an UPDATE asks for in the zone file, where a name that is proxied stays so.
+// (NOTIFY), and makes the changes that an UPDATE asks for in the zone file, where a name that is proxied stays so. Secondaries can have
+// a catalog of the zones that they may transfer (RFC 9432): a zone of its own that is for them alone, and lists what can be transferred
+// at the moment.
 //
-// Limitations: local zones are not transferred from elsewhere, and there is no catalog. The key of a signed zone is not rolled; to do
+// Limitations: local zones are not transferred from elsewhere, and catalogs of others are not followed. The key of a signed zone is not rolled; to do
 // so, a new key is put in its place, while nobody remembers the old one. A denial costs a signature, about 40 µs, for each name and
 // day. The answer to QTYPE ANY is none of the zone's (RFC 8482), and not signed. A zone served here below another one that is signed
 // needs its delegation in there. Records that a file makes by $GENERATE are edited with an editor only. On systems without flock, two
@@ -38,4 +40,8 @@
 // section 6), and there are none over QUIC. MACs that are truncated are refused. Of signed questions, those for SOA records only get
 // signed answers. An UPDATE that deletes all addresses of a proxied name, and another that adds one, leave it not proxied; within
 // one it stays so. TTLs of an UPDATE are kept between 30 s and a day. A root zone with wildcards, aliases or NSEC3 is not copied.
+//
+// A catalog has no groups and no other properties of members. It lists nothing that cannot be transferred: a zone that becomes signed, or
+// whose file is bad at a start, leaves it, and those who follow the catalog delete what they have of it. Which version there was before
+// a restart is not known: the next serial is the time, so after a clock was set back, secondaries hear of changes once it has caught up.
 package zone

@@ -24,7 +24,8 @@
 //
 // In a sixth, tacit serves a zone with proxied records, and others have copies of it: kdig transfers it over TCP and TLS, knotd and
 // NSD follow it by NOTIFY and IXFR, and nsupdate and knsupdate change it, as far as their key may. The origins are looked for in the
-// octets of transfers and in all that the secondaries have written.
+// octets of transfers and in all that the secondaries have written. In a seventh, knotd is told of tacit's catalog alone, and has to serve
+// what is in it: at first, when a zone comes, changes and goes, and when tacit has started again.
 //
 // Programs needed: those of the list in main_test.go, which names their Debian packages, and systemd-resolved, unpacked
 // where TACIT_INTEROP_RESOLVED says. TACIT_BIN, an absolute path, names the binary to test; without it the package builds one.
