@@ -13,7 +13,7 @@ import (
 
 // Catalogs are zones, by name, each of which lists the zones that a secondary may have (RFC 9432, version 2). A server that follows it
 // serves them without being told of each; what leaves the list, it drops. A zone that is not transferred is not listed: nobody
-// could get it. A catalog is no zone of the Store: only who has the key of its secondary is answered from it (section 7).
+// could get it. One whose file is bad is, so that a slip of the pen does not cost the copies. A catalog is no zone of the Store: only who has the key of its secondary is answered from it (section 7).
 type catalogs map[wire.Name]*Zone
 
 // newCatalog makes a catalog of the names of zones. It has no properties of them, and so no groups.
@@ -141,7 +141,7 @@ func (k *Keeper) renewCatalog(origin wire.Name, old *Zone, list []wire.Name) *Zo
 func (k *Keeper) membersFor(s *Secondary, zones *Zones) []wire.Name {
 	var list []wire.Name
 	for _, z := range zones.byOrigin {
-		if z.isGiven() && s.has(z.origin) && !k.isCatalog(z.origin) {
+		if (z.isGiven() || z.isUnread()) && s.has(z.origin) && !k.isCatalog(z.origin) {
 			list = append(list, z.origin)
 		}
 	}

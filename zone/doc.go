@@ -41,7 +41,7 @@
 // signed answers. An UPDATE that deletes all addresses of a proxied name, and another that adds one, leave it not proxied; within
 // one it stays so. TTLs of an UPDATE are kept between 30 s and a day. A root zone with wildcards, aliases or NSEC3 is not copied.
 //
-// A catalog has no groups and no other properties of members. It lists nothing that cannot be transferred: a zone that becomes signed, or
-// whose file is bad at a start, leaves it, and those who follow the catalog delete what they have of it. Which version there was before
+// A catalog has no groups and no other properties of members. A zone that becomes signed cannot be transferred and
+// leaves it, and those who follow the catalog delete what they have of it. Which version there was before
 // a restart is not known: the next serial is the time, so after a clock was set back, secondaries hear of changes once it has caught up.
 package zone

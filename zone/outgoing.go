@@ -42,6 +42,9 @@ func newOutgoing(z *Zone) *outgoing {
 // bogus without its signatures.
 func (z *Zone) isGiven() bool { return !z.withheld && !z.Signed() }
 
+// isUnread reports whether the file was never good since the start. There may be good copies of what it was.
+func (z *Zone) isUnread() bool { return z.withheld && z.records == 0 }
+
 // soaSet returns the SOA RRset, with its own TTL.
 func (z *Zone) soaSet() wire.RRset { return z.set(0, wire.TypeSOA).rrset(z.origin) }
 
