@@ -19,6 +19,7 @@ stat_bin  := $(TOOLS)/benchstat-$(BENCHSTAT)/benchstat
 pebble_bin := $(TOOLS)/pebble-$(PEBBLE)/pebble
 h2spec_bin := $(TOOLS)/h2spec/h2spec
 managers   := $(TOOLS)/managers
+updaters   := $(TOOLS)/updaters
 
 resolved_dir := $(TOOLS)/systemd-resolved
 resolved_bin := $(resolved_dir)/lib/systemd/systemd-resolved
@@ -62,10 +63,11 @@ generated: ## check that generating changes nothing
 	@before=$$($(sums)); $(MAKE) --no-print-directory generate || exit 1; after=$$($(sums)); \
 	test "$$before" = "$$after" || { echo "make generate changed files: commit them"; exit 1; }
 
-interop: build $(pebble_bin) $(h2spec_bin) $(resolved_bin) $(managers) ## servers, resolvers, clients and browsers in a network namespace; needs root and Linux
+interop: build $(pebble_bin) $(h2spec_bin) $(resolved_bin) $(managers) $(updaters) ## servers, resolvers, clients and browsers in a network namespace; needs root and Linux
 	PEBBLE_BIN=$(abspath $(pebble_bin)) go test -tags interop -count=1 -v -timeout 5m -run TestOrder ./certificate
 	TACIT_BIN=$(CURDIR)/bin/tacit TACIT_INTEROP_RESOLVED=$(abspath $(resolved_dir)) \
 	TACIT_INTEROP_H2SPEC=$(abspath $(h2spec_bin)) TACIT_INTEROP_MANAGERS=$(abspath $(managers)) \
+	TACIT_INTEROP_UPDATERS=$(abspath $(updaters)) PEBBLE_BIN=$(abspath $(pebble_bin)) \
 	go test -tags interop -count=1 -v -timeout 20m ./internal/interop
 
 testclock: ## build with the clock that scripted scenarios move
@@ -89,6 +91,11 @@ $(managers): $(wildcard internal/interop/cloudflare/*) # Cloudflare's clients of
 	cp internal/interop/cloudflare/*.mjs internal/interop/cloudflare/*.json $@
 	npm ci --prefix $@ --no-audit --no-fund
 	cd internal/interop/cloudflare && go build -o $(abspath $@)/cloudflare .
+	touch $@
+
+$(updaters): $(wildcard internal/interop/updaters/* internal/interop/updaters/*/*) # lego and external-dns
+	mkdir -p $@
+	cd internal/interop/updaters && CGO_ENABLED=0 go build -o $(abspath $@)/ ./lego ./externaldns
 	touch $@
 
 $(pebble_bin): # the ACME authority of tests

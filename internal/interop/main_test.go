@@ -75,6 +75,7 @@ var programs = map[string]string{
 	"gtlsclient": "ngtcp2-client", "node": "nodejs",
 	"stubby": "stubby", "dnsdist": "dnsdist", "dnsmasq": "dnsmasq-base",
 	"chromium": "chromium", "firefox-esr": "firefox-esr", "certutil": "libnss3-tools",
+	"certbot": "certbot",
 }
 
 // checkMachine fails, rather than skips, when the run is not possible: a run that tests nothing must not look like success.
@@ -93,6 +94,14 @@ func checkMachine() error {
 	}
 	if _, err := os.Stat(filepath.Join(os.Getenv(managersVariable), "cloudflare")); err != nil {
 		missing = append(missing, "Cloudflare's clients (built by make interop, see "+managersVariable+")")
+	}
+	for _, program := range []string{"lego", "externaldns"} {
+		if _, err := os.Stat(filepath.Join(os.Getenv(updatersVariable), program)); err != nil {
+			missing = append(missing, program+" (built by make interop, see "+updatersVariable+")")
+		}
+	}
+	if _, err := os.Stat(os.Getenv(pebbleVariable)); err != nil {
+		missing = append(missing, "Pebble (built by make interop, see "+pebbleVariable+")")
 	}
 	if _, err := os.Stat(os.Getenv(h2specVariable)); err != nil {
 		missing = append(missing, "h2spec (built by make interop, see "+h2specVariable+")")
