@@ -36,6 +36,7 @@ key = 'acme.test'
 zones = ['example.com']
 names = ['_acme-challenge.*', '@']
 types = ['TXT', 'a', 'TYPE65280']
+proxied = true
 `)
 	name := wire.MustName
 	want := []Key{
@@ -58,6 +59,7 @@ types = ['TXT', 'a', 'TYPE65280']
 		{
 			Key: name("acme.test"), Zones: []wire.Name{name("example.com")},
 			Names: []zone.Pattern{{"_acme-challenge", "*"}, {}}, Types: []wire.Type{wire.TypeTXT, wire.TypeA, 65280},
+			Proxied: true,
 		},
 	}
 	if !reflect.DeepEqual(c.Grants, grants) {

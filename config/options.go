@@ -455,6 +455,13 @@ var options = []option{
 		about: "The types that may be changed, \"ANY\" for all. SOA and what is made by signing never are.",
 		set:   func(k *checker, v value) { last(k.config.Grants).Types = some(k, v, zone.ParseChangeable) },
 	},
+	{
+		table: "update", key: "proxied", kind: boolKind, standard: `false`,
+		about: "Addresses and CNAMEs that are added at a name that has none are proxied, but for glue; one that cannot be is refused. At a name " +
+			"that has some, what is added is proxied if they are, with true and with false. That a name has been proxied is forgotten when " +
+			"all its addresses are gone: with false, what is added after that is shown.",
+		set: func(k *checker, v value) { last(k.config.Grants).Proxied = v.flag },
+	},
 
 	{
 		table: "edge", key: "addresses", kind: listKind, form: formAddress, standard: `[]`,

@@ -38,10 +38,11 @@
 // its zone goes as a CNAME, and beside other records, as at the apex, not at all: secondaries have no addresses there. The journal is in
 // memory: after a restart, the first transfer to each secondary is a whole zone. Transfers over TLS are not padded (RFC 9103
 // section 6), and there are none over QUIC. MACs that are truncated are refused. Of signed questions, those for SOA records only get
-// signed answers. An UPDATE that deletes all addresses of a proxied name, and another that adds one, leave it not proxied; within
-// one it stays so. TTLs of an UPDATE are kept between 30 s and a day. A root zone with wildcards, aliases or NSEC3 is not copied.
+// signed answers. An UPDATE that deletes all addresses of a proxied name, and another that adds one, leave it not proxied, unless the
+// grant says so; within one it stays so. Who sees a proxied CNAME sees addresses, and cannot delete it by deleting these. TTLs of an
+// UPDATE are kept between 30 s and a day. A root zone with wildcards, aliases or NSEC3 is not copied.
 //
-// A catalog has no groups and no other properties of members. A zone that becomes signed cannot be transferred and
-// leaves it, and those who follow the catalog delete what they have of it. Which version there was before
-// a restart is not known: the next serial is the time, so after a clock was set back, secondaries hear of changes once it has caught up.
+// A catalog has no groups and no other properties of members. A zone that becomes signed cannot be transferred and leaves it, and those
+// who follow the catalog delete what they have of it. Which version there was before a restart is not known: the next serial is the
+// time, so after a clock was set back, secondaries hear of changes once it has caught up.
 package zone

@@ -16,6 +16,8 @@ type Grant struct {
 	Zones []wire.Name // at and below these names
 	Names []Pattern
 	Types []wire.Type // ANY: all
+	// Proxied marks the addresses and CNAMEs that are added at a name that has none. Where a name has some, they are what those are.
+	Proxied bool
 }
 
 // NewGrant returns a Grant for all names, and TXT records.
@@ -28,6 +30,11 @@ func (g *Grant) mayChange(name, zone wire.Name, kind wire.Type) bool {
 	}
 	labels := labelsBelow(zone, name)
 	return slices.ContainsFunc(g.Names, func(p Pattern) bool { return p.matches(labels) })
+}
+
+// hides reports whether a record of a zone, added at a name that is neither proxied nor has addresses, is to be proxied.
+func hides(grants []Grant, name, zone wire.Name, kind wire.Type) bool {
+	return proxiable(kind) && slices.ContainsFunc(grants, func(g Grant) bool { return g.Proxied && g.mayChange(name, zone, kind) })
 }
 
 // labelsBelow returns the labels of a name that lie below those of the zone.

@@ -21,8 +21,8 @@ var _ editor = (*MasterFile)(nil)
 
 // revise makes the changes of an update in a zone file (RFC 2136 section 3.4.2). They are made in memory first, name by name, so that
 // what is deleted and added again stays where it is, and what is replaced keeps its comment and its marks: an update cannot say
-// whether a record is proxied, so a name stays what it is.
-func revise(file editor, changes []dns.RR) error {
+// whether a record is proxied, so a name stays what it is, and one without addresses becomes what the grants say.
+func revise(file editor, changes []dns.RR, grants []Grant) error {
 	revisions := map[wire.Name]*revision{}
 	var order []*revision
 	for _, rr := range changes {
@@ -37,6 +37,11 @@ func revise(file editor, changes []dns.RR) error {
 			order = append(order, r)
 		}
 		r.change(rr)
+	}
+	for _, r := range order {
+		if !isDelegated(file, revisions, r.name) {
+			r.hide(file.Origin(), grants)
+		}
 	}
 	for _, r := range order {
 		if err := r.save(file); err != nil {
@@ -137,6 +142,28 @@ func (r *revision) excludes(there, kind wire.Type) bool {
 		return false
 	}
 	return !r.apex || proxiable(there) && proxiable(kind)
+}
+
+// isDelegated reports whether a name is at or below a zone cut once the revisions are made: its addresses are glue, which nobody hides.
+func isDelegated(file editor, revisions map[wire.Name]*revision, name wire.Name) bool {
+	for ; name != file.Origin(); name = name.Parent() {
+		if r := revisions[name]; r != nil && r.count(wire.TypeNS) > 0 || r == nil && len(file.At(name, wire.TypeNS)) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// hide marks what is added at a name that had no addresses, as far as the grants say so.
+func (r *revision) hide(zone wire.Name, grants []Grant) {
+	if slices.ContainsFunc(r.before, func(o Record) bool { return proxiable(o.Type) }) {
+		return
+	}
+	for i := range r.after {
+		if o := &r.after[i]; hides(grants, r.name, zone, o.Type) {
+			o.Proxied = true
+		}
+	}
 }
 
 // keepMark has a name that was proxied stay so, whatever the records that are left say: nobody shall see one of them because another

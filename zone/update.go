@@ -55,7 +55,7 @@ func (k *Keeper) update(ctx context.Context, m *dns.Msg, key *SharedKey, zone wi
 		if uncovers(file, m.Ns) {
 			return updateError(dns.RcodeRefused)
 		}
-		return revise(file, m.Ns)
+		return revise(file, newPresent(z).unveil(m.Ns), grants)
 	})
 	store.Look()
 	return rcodeOf(err)
@@ -197,6 +197,33 @@ func (p present) has(want []dns.RR) bool {
 		}
 	}
 	return !slices.ContainsFunc(want, in(have)) && !slices.ContainsFunc(have, in(want))
+}
+
+// unveil has a deletion of all the addresses that a name shows of a type delete all that it has: where it is proxied, they are those of
+// the edge, and whoever reads the zone by transfer, and deletes what it made, knows no others.
+func (p present) unveil(changes []dns.RR) []dns.RR {
+	var deleted [][]dns.RR // by name and type
+	for _, rr := range changes {
+		if h := rr.Header(); h.Class == dns.ClassNONE && (h.Rrtype == dns.TypeA || h.Rrtype == dns.TypeAAAA) {
+			value := dns.Copy(rr)
+			value.Header().Class = dns.ClassINET
+			deleted = appendTo(deleted, value)
+		}
+	}
+	changes = slices.Clone(changes)
+	for _, set := range deleted {
+		if !p.has(set) {
+			continue
+		}
+		h := set[0].Header()
+		isOne := func(rr dns.RR) bool {
+			o := rr.Header()
+			return o.Class == dns.ClassNONE && o.Rrtype == h.Rrtype && dns.CanonicalName(o.Name) == dns.CanonicalName(h.Name)
+		}
+		changes[slices.IndexFunc(changes, isOne)] = &dns.ANY{Hdr: dns.RR_Header{Name: h.Name, Rrtype: h.Rrtype, Class: dns.ClassANY}}
+		changes = slices.DeleteFunc(changes, isOne)
+	}
+	return changes
 }
 
 // uncovers reports whether a delegation is to be made above a record that is proxied: below it, it would be glue, and its origin told.

@@ -228,6 +228,116 @@ func TestUpdatesShowNoOriginThatWasHidden(t *testing.T) {
 	}
 }
 
+func proxiedGrant(g *Grant) { g.Proxied = true }
+
+// A key whose records are to be proxied shows no address: names without addresses become proxied, all others stay what they are.
+func TestUpdatesByAKeyWhoseRecordsAreProxied(t *testing.T) {
+	const marked = " ; cf_tags=cf-proxied:true\n"
+	record := func(name, rest string) string { return name + ".example.com.\t1\tIN\t" + rest + marked }
+	for _, c := range []struct{ name, first, then, want string }{
+		{"a name that is new", "", "add new.example.com. 300 A 192.0.2.8", updatable + record("new", "A\t192.0.2.8")},
+		{"a wildcard", "", "add *.dyn.example.com. 300 AAAA 2001:db8:bad::8", updatable + record("*.dyn", "AAAA\t2001:db8:bad::8")},
+		{"a name with text", "", "add txt.example.com. 300 A 192.0.2.8", updatable + record("txt", "A\t192.0.2.8")},
+		{"a CNAME", "", "add new.example.com. 300 CNAME origin.test.", updatable + record("new", "CNAME\torigin.test.")},
+		{
+			"both families, and text", "", "add new.example.com. 300 A 192.0.2.8\nadd new.example.com. 300 AAAA 2001:db8:bad::8\nadd new.example.com. 300 TXT x",
+			updatable + record("new", "A\t192.0.2.8") + record("new", "AAAA\t2001:db8:bad::8") + "new.example.com.\t300\tIN\tTXT\t\"x\"\n",
+		},
+		{
+			"addresses that went with another update", "delete blog.example.com. A", "add blog.example.com. 300 A 192.0.2.8",
+			strings.Replace(updatable, "blog 300 A 192.0.2.1"+marked, "", 1) + record("blog", "A\t192.0.2.8"),
+		},
+		{"a name that is not proxied", "", "add shop.example.com. 300 A 198.51.100.8", updatable + "shop.example.com.\t300\tIN\tA\t198.51.100.8\n"},
+		{
+			"a name that is not proxied, of which all goes", "", "delete shop.example.com. A\nadd shop.example.com. 300 A 198.51.100.8",
+			strings.Replace(updatable, "A 198.51.100.2 ; the shop\nshop 300 A 198.51.100.3", "A 198.51.100.8 ; the shop", 1),
+		},
+		{
+			"glue", "", "add cut.example.com. 300 NS ns.cut.example.com.\nadd ns.cut.example.com. 300 A 198.51.100.8",
+			updatable + "cut.example.com.\t300\tIN\tNS\tns.cut.example.com.\nns.cut.example.com.\t300\tIN\tA\t198.51.100.8\n",
+		},
+		{
+			"glue of a delegation that is there", "add cut.example.com. 300 NS ns.cut.example.com.", "add ns.cut.example.com. 300 A 198.51.100.8",
+			updatable + "cut.example.com.\t300\tIN\tNS\tns.cut.example.com.\nns.cut.example.com.\t300\tIN\tA\t198.51.100.8\n",
+		},
+		{
+			"below a delegation that goes", "add cut.example.com. 300 NS ns.test.", "delete cut.example.com. NS\nadd www.cut.example.com. 300 A 192.0.2.8",
+			updatable + record("www.cut", "A\t192.0.2.8"),
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := keep(t, map[string]string{"example.com.": updatable}, grant(proxiedGrant))
+			for _, lines := range []string{c.first, c.then} {
+				p := peer{key: updaterKey, datagram: true}
+				if reply := p.ask(k, update(t, lines)); reply[0].Rcode != dns.RcodeSuccess {
+					t.Errorf("RCODE %d", reply[0].Rcode)
+				}
+			}
+			_, got, _ := strings.Cut(k.read("example.com."), "\n")
+			_, want, _ := strings.Cut(c.want, "\n")
+			expectText(t, got, want)
+			p := peer{key: secondaryKey}
+			p.ask(k, axfr("example.com."))
+			if bytes.Contains(p.octets, []byte{192, 0, 2}) || bytes.Contains(p.octets, []byte{0x0b, 0xad}) || !bytes.Contains(p.octets, []byte{198, 51, 100}) {
+				t.Error("an origin is shown, or the search is blind")
+			}
+		})
+	}
+}
+
+// Of the rights of a key, those count that are for the record: what one of them hides is hidden.
+func TestProxiedIsOfTheRightThatLetsARecordBeAdded(t *testing.T) {
+	of := func(pattern string, proxied bool) func(*KeeperOptions) {
+		return grant(func(g *Grant) { g.Names, g.Proxied = []Pattern{{pattern}}, proxied })
+	}
+	for _, c := range []struct {
+		name   string
+		grants []func(*KeeperOptions)
+		want   bool
+	}{
+		{"none", []func(*KeeperOptions){of("*", false)}, false},
+		{"one for another name", []func(*KeeperOptions){of("*", false), of("other", true)}, false},
+		{"one of two", []func(*KeeperOptions){of("*", false), of("new", true)}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := keep(t, map[string]string{"example.com.": updatable}, c.grants...)
+			p := peer{key: updaterKey, datagram: true}
+			p.ask(k, update(t, "add new.example.com. 300 A 198.51.100.8"))
+			if got := strings.Contains(k.read("example.com."), "A\t198.51.100.8 ; cf_tags=cf-proxied:true"); got != c.want {
+				t.Errorf("proxied: %v\n%s", got, k.read("example.com."))
+			}
+		})
+	}
+}
+
+// Whoever deletes all that a proxied name shows deletes what is behind it, which it cannot name; with less than all, nothing.
+func TestUpdatesDeleteWhatTheyAreShown(t *testing.T) {
+	const shown = "delete blog.example.com. A 203.0.113.10\ndelete BLOG.example.com. A 203.0.113.11\n"
+	gone := strings.Replace(updatable, "blog 300 A 192.0.2.1 ; cf_tags=cf-proxied:true\n", "", 1)
+	for _, c := range []struct{ name, lines, want string }{
+		{"all", shown, gone},
+		{"one of two", "delete blog.example.com. A 203.0.113.10", updatable},
+		{"all of the other family", "delete blog.example.com. AAAA 2001:db8::10", updatable},
+		{"the edge, where nothing is proxied", strings.ReplaceAll(strings.ToLower(shown), "blog", "shop"), updatable},
+		{"and it is replaced", shown + "add blog.example.com. 300 A 192.0.2.9", strings.Replace(updatable, "192.0.2.1 ", "192.0.2.9 ", 1)},
+		{"and the same is added again", shown + "add blog.example.com. 300 A 192.0.2.1", updatable},
+		{"and something was added before", "add blog.example.com. 300 A 192.0.2.9\n" + shown, gone},
+		{"each record of a name that is not proxied", "delete shop.example.com. A 198.51.100.2\ndelete shop.example.com. A 198.51.100.3",
+			strings.Replace(updatable, "shop 300 A 198.51.100.2 ; the shop\nshop 300 A 198.51.100.3\n", "", 1)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			k := keep(t, map[string]string{"example.com.": "; tacit: edge=203.0.113.10,203.0.113.11,2001:db8::10\n" + updatable}, grant())
+			p := peer{key: updaterKey, datagram: true}
+			if reply := p.ask(k, update(t, c.lines)); reply[0].Rcode != dns.RcodeSuccess {
+				t.Errorf("RCODE %d", reply[0].Rcode)
+			}
+			_, got, _ := strings.Cut(k.read("example.com."), "; the web\n")
+			_, want, _ := strings.Cut(c.want, "; the web\n")
+			expectText(t, got, want)
+		})
+	}
+}
+
 // What is not allowed changes nothing, not even the part of it that is.
 func TestUpdatesThatAreRefused(t *testing.T) {
 	acme := grant(func(g *Grant) {
@@ -259,6 +369,7 @@ func TestUpdatesThatAreRefused(t *testing.T) {
 		{"the SOA record", updaterKey, grant(), update(t, "add example.com. 60 SOA a. b. 99 1 1 1 1"), dns.RcodeRefused},
 		{"signatures", updaterKey, grant(), update(t, "delete example.com. RRSIG"), dns.RcodeRefused},
 		{"a loopback origin", updaterKey, grant(), update(t, "add blog.example.com. 60 A 127.0.0.1"), dns.RcodeRefused},
+		{"a loopback origin of a key whose records are proxied", updaterKey, grant(proxiedGrant), update(t, "add new.example.com. 60 A 127.0.0.1"), dns.RcodeRefused},
 		{"a delegation beside text", updaterKey, grant(), update(t, "add txt.example.com. 60 NS ns.test."), dns.RcodeRefused},
 		{"a delegation above what is proxied", updaterKey, grant(), update(t, "add pro.example.com. 60 NS hid.pro.example.com."), dns.RcodeRefused},
 		{"the question is not for the SOA record", updaterKey, grant(), func() *dns.Msg {
@@ -453,7 +564,7 @@ func FuzzUpdate(f *testing.F) {
 		if file == nil {
 			t.Fatal(problems)
 		}
-		if revise(file, m.Ns) != nil {
+		if revise(file, newPresent(z).unveil(m.Ns), grants.Grants) != nil {
 			return
 		}
 		text, err := file.Text(someDay)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,6 +31,7 @@ const (
 	challengeName = "_acme-challenge." + updatedZone
 	acmeKey       = "acme.example."
 	serviceKey    = "services.example."
+	edges         = "NOERROR 203.0.113.10 203.0.113.11"
 	orderTimeout  = time.Minute
 )
 
@@ -66,6 +68,12 @@ key = "services.example."
 zones = ["updated.example."]
 names = ["app", "a-app"]
 types = ["A", "AAAA", "CNAME", "TXT"]
+[[update]]
+key = "services.example."
+zones = ["updated.example."]
+names = ["web", "a-web"]
+types = ["A", "AAAA", "CNAME", "TXT"]
+proxied = true
 [[secondary]]
 key = "services.example."
 zones = ["updated.example."]
@@ -93,18 +101,19 @@ func openUpdated(t *testing.T) *updated {
 
 func (u *updated) addr() netip.AddrPort { return netip.MustParseAddrPort(updatedHost + ":53") }
 
-// ask returns the RCODE and the RDATA of what is answered.
+// ask returns the RCODE and the RDATA of what is answered, sorted.
 func (u *updated) ask(t *testing.T, name string, kind uint16) string {
 	t.Helper()
 	m, err := dns.Exchange(new(dns.Msg).SetQuestion(name, kind), u.addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	said := dns.RcodeToString[m.Rcode]
+	var said []string
 	for _, rr := range m.Answer {
-		said += " " + strings.TrimPrefix(rr.String(), rr.Header().String())
+		said = append(said, strings.TrimPrefix(rr.String(), rr.Header().String()))
 	}
-	return said
+	slices.Sort(said)
+	return strings.Join(append([]string{dns.RcodeToString[m.Rcode]}, said...), " ")
 }
 
 // expectFile compares the zone file, but for the serial, with the one at the start and what is behind it.
@@ -118,6 +127,25 @@ func (u *updated) expectFile(t *testing.T, more string) {
 	_, want, _ := strings.Cut(updatedText, "\n")
 	if got != want+more {
 		t.Errorf("the zone file:\n%s\nwant:\n%s", got, want+more)
+	}
+}
+
+// expectAddresses looks for the address records of a name in the zone file.
+func (u *updated) expectAddresses(t *testing.T, name, want string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(u.dir, "updated.zone"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for line := range strings.Lines(string(text)) {
+		if owner, rest, _ := strings.Cut(line, "\t"); owner == name {
+			_, rest, _ = strings.Cut(rest, "\tIN\t")
+			got += rest
+		}
+	}
+	if got != want {
+		t.Errorf("%s in the zone file: %q, want %q", name, got, want)
 	}
 }
 
@@ -259,28 +287,37 @@ func TestACMEClientsProveNames(t *testing.T) {
 	}
 }
 
-// TestExternalDNSKeepsRecords has external-dns's provider read the zone and change the records of a service.
+// TestExternalDNSKeepsRecords has external-dns's provider read the zone and change the records of two services. One is proxied: what was
+// made of it is then known to external-dns, as to everybody, by the addresses of the edge.
 func TestExternalDNSKeepsRecords(t *testing.T) {
 	u := openUpdated(t)
 	change := func(args ...string) (string, error) {
 		return u.run(t, nil, filepath.Join(os.Getenv(updatersVariable), "externaldns"),
 			append([]string{updatedHost, strings.TrimSuffix(updatedZone, "."), serviceKey, secondarySecret}, args...)...)
 	}
-	for _, c := range []struct{ args, address, text string }{
-		{"create app.updated.example 198.51.100.1", "NOERROR 198.51.100.1", `NOERROR "heritage=external-dns,external-dns/owner=test"`},
-		{"update app.updated.example 198.51.100.1 198.51.100.2", "NOERROR 198.51.100.2", `NOERROR "heritage=external-dns,external-dns/owner=test"`},
-		{"delete app.updated.example 198.51.100.2", "NXDOMAIN", "NXDOMAIN"},
+	const owned = `NOERROR "heritage=external-dns,external-dns/owner=test"`
+	for _, c := range []struct{ args, address, text, file string }{
+		{"create app 198.51.100.1", "NOERROR 198.51.100.1", owned, "A\t198.51.100.1\n"},
+		{"update app 198.51.100.1 198.51.100.2", "NOERROR 198.51.100.2", owned, "A\t198.51.100.2\n"},
+		{"delete app 198.51.100.2", "NXDOMAIN", "NXDOMAIN", ""},
+		{"create web 192.0.2.1", edges, owned, "A\t192.0.2.1 ; cf_tags=cf-proxied:true\n"},
+		{"update web 203.0.113.11,203.0.113.10 192.0.2.2", edges, owned, "A\t192.0.2.2 ; cf_tags=cf-proxied:true\n"},
+		{"delete web 203.0.113.10,203.0.113.11", "NXDOMAIN", "NXDOMAIN", ""},
 	} {
-		said, err := change(strings.Fields(c.args)...)
+		args := strings.Fields(c.args)
+		host := args[1] + "." + updatedZone
+		args[1] = strings.TrimSuffix(host, ".")
+		said, err := change(args...)
 		if err != nil || !strings.Contains(said, "sees www.updated.example A 203.0.113.1") || strings.Contains(said, "192.0.2.11") {
 			t.Fatalf("%s: %v: %s", c.args, err, said)
 		}
-		if got := u.ask(t, "app."+updatedZone, dns.TypeA); got != c.address {
+		if got := u.ask(t, host, dns.TypeA); got != c.address {
 			t.Errorf("%s: %s", c.args, got)
 		}
-		if got := u.ask(t, "a-app."+updatedZone, dns.TypeTXT); got != c.text {
+		if got := u.ask(t, "a-"+host, dns.TypeTXT); got != c.text {
 			t.Errorf("%s: %s", c.args, got)
 		}
+		u.expectAddresses(t, host, c.file)
 	}
 	u.expectFile(t, "")
 	if said, err := change("create", "www.updated.example", "198.51.100.3"); err == nil || !strings.Contains(said, "REFUSED") {

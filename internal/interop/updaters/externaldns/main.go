@@ -1,9 +1,9 @@
 // Command externaldns has external-dns's provider for RFC 2136 do what the controller around it does: read the zone by AXFR, and create,
 // change and delete the records of a service, with the TXT record by which it knows them again.
 //
-//	externaldns HOST ZONE KEY SECRET create|update|delete NAME ADDRESS...
+//	externaldns HOST ZONE KEY SECRET create|update|delete NAME ADDRESSES...
 //
-// For update, the addresses are the old one and the new one.
+// Addresses are separated by commas. For update, they are the old and the new ones.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/external-dns/endpoint"
@@ -21,7 +22,7 @@ import (
 
 func main() {
 	if len(os.Args) < 8 {
-		fmt.Fprintln(os.Stderr, "usage: externaldns HOST ZONE KEY SECRET create|update|delete NAME ADDRESS...")
+		fmt.Fprintln(os.Stderr, "usage: externaldns HOST ZONE KEY SECRET create|update|delete NAME ADDRESSES...")
 		os.Exit(2)
 	}
 	if err := apply(os.Args[1], os.Args[2], os.Args[3], os.Args[4], os.Args[5:]); err != nil {
@@ -45,7 +46,7 @@ func apply(host, zone, key, secret string, what []string) error {
 	name, addresses := what[1], what[2:]
 	owner := endpoint.NewEndpoint("a-"+name, endpoint.RecordTypeTXT, `"heritage=external-dns,external-dns/owner=test"`)
 	address := func(i int) *endpoint.Endpoint {
-		return endpoint.NewEndpointWithTTL(name, endpoint.RecordTypeA, 300, addresses[i])
+		return endpoint.NewEndpointWithTTL(name, endpoint.RecordTypeA, 300, strings.Split(addresses[i], ",")...)
 	}
 	switch {
 	case what[0] == "create":
@@ -55,7 +56,7 @@ func apply(host, zone, key, secret string, what []string) error {
 	case len(addresses) == 2:
 		return p.ApplyChanges(ctx, &plan.Changes{UpdateOld: []*endpoint.Endpoint{address(0)}, UpdateNew: []*endpoint.Endpoint{address(1)}})
 	default:
-		return errors.New("an update has two addresses")
+		return errors.New("an update has addresses before and after")
 	}
 }
 
