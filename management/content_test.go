@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
+	"time"
 )
 
 // What the API shows of RDATA, and what clients send, are two ways to say the same.
@@ -104,5 +105,14 @@ func TestSentContents(t *testing.T) {
 		if got != test.want {
 			t.Errorf("%s %q %s: %s, want %s", test.kind, test.content, test.data, got, test.want)
 		}
+	}
+}
+
+// Times have microseconds, as clients know them.
+func TestTimes(t *testing.T) {
+	at := time.Date(2026, 11, 22, 10, 0, 0, 123456789, time.FixedZone("", 3600))
+	text, err := json.Marshal(formOf(new(Zone), &Record{Modified: at}))
+	if err != nil || strings.Count(string(text), `"2026-11-22T09:00:00.123456Z"`) != 2 {
+		t.Errorf("%s, %v", text, err)
 	}
 }

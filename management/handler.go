@@ -128,13 +128,13 @@ func (h *handler) answer(do func(*request) (any, error)) http.HandlerFunc {
 
 // admit finds the token of a request: a bearer token (RFC 6750 section 2.1), or the key that older clients send.
 func (h *handler) admit(r *http.Request) (*token, error) {
-	given := r.Header.Get("X-Auth-Key")
+	given, unknown := r.Header.Get("X-Auth-Key"), errKey
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, rest, _ := strings.Cut(header, " ")
 		if !strings.EqualFold(scheme, "Bearer") {
 			return nil, errHeader
 		}
-		given = strings.TrimSpace(rest)
+		given, unknown = strings.TrimSpace(rest), errToken
 	}
 	if given == "" {
 		return nil, errNoToken
@@ -142,7 +142,7 @@ func (h *handler) admit(r *http.Request) (*token, error) {
 	if t := h.tokens.Load().find(given); t != nil {
 		return t, nil
 	}
-	return nil, errToken
+	return nil, unknown
 }
 
 // write writes an answer; that the client does not wait for it any more is no matter.

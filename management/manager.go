@@ -95,6 +95,7 @@ func (e *Error) Error() string { return e.Text }
 var (
 	errRoute      = &Error{Code: 7003, Text: "no such path", Status: http.StatusNotFound}
 	errToken      = &Error{Code: 9109, Text: "Invalid access token", Status: http.StatusForbidden}
+	errKey        = &Error{Code: 9103, Text: "Unknown X-Auth-Key or X-Auth-Email", Status: http.StatusForbidden}
 	errNoToken    = &Error{Code: 10000, Text: "Authentication error", Status: http.StatusForbidden}
 	errHeader     = &Error{Code: 6003, Text: "Invalid request headers"}
 	errBody       = &Error{Code: 6007, Text: "Malformed JSON in request body"}

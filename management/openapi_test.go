@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -32,7 +33,25 @@ func TestDescriptionIsFresh(t *testing.T) {
 
 type object = map[string]any
 
-// bodies are what requests take, and results what they give, by method and path.
+// Parameters of lists.
+var (
+	paging        = []string{"page", "per_page"}
+	recordFilters = []string{
+		"type", "name", "name.exact", "name.contains", "name.startswith", "name.endswith",
+		"content", "content.exact", "content.contains", "content.startswith", "content.endswith",
+		"comment", "comment.exact", "comment.contains", "comment.startswith", "comment.endswith", "comment.present", "comment.absent",
+		"tag", "tag.exact", "tag.contains", "tag.startswith", "tag.endswith", "tag.present", "tag.absent", "proxied", "search",
+	}
+	// schemasOf are those of parameters that are not any text.
+	schemasOf = map[string]object{
+		"page": {"type": "integer", "minimum": 1}, "per_page": {"type": "integer", "minimum": 1}, "proxied": {"type": "boolean"},
+		"match": {"type": "string", "enum": []string{"all", "any"}, "default": "all"}, "tag_match": {"type": "string", "enum": []string{"all", "any"}, "default": "all"},
+		"order":     {"type": "string", "enum": []string{"name", "type", "content", "ttl", "proxied"}},
+		"direction": {"type": "string", "enum": []string{"asc", "desc"}, "default": "asc"},
+	}
+)
+
+// bodies are what requests take, queries the parameters of lists, and results what they give, by method and path.
 var (
 	bodies = map[string]any{
 		"POST /zones": struct{ Name string }{},
@@ -45,6 +64,10 @@ var (
 		"PATCH /zones/{zone}/dns_records/{record}": sent{},
 		"POST /zones/{zone}/dns_records/batch":     batchForm[sent]{},
 		"PATCH /zones/{zone}/dnssec":               struct{ Status string }{},
+	}
+	queries = map[string][]string{
+		"GET /zones":                    append([]string{"name", "status", "account.id"}, paging...),
+		"GET /zones/{zone}/dns_records": slices.Concat(recordFilters, []string{"match", "tag_match", "order", "direction"}, paging),
 	}
 	results = map[string]any{
 		"GET /zones":                                []zoneForm{},
@@ -117,6 +140,13 @@ func operation(r *route) object {
 				"name": name, "in": "path", "required": true, "schema": object{"type": "string", "pattern": "^[0-9a-f]{32}$"},
 			})
 		}
+	}
+	for _, name := range queries[key] {
+		schema := schemasOf[name]
+		if schema == nil {
+			schema = object{"type": "string"}
+		}
+		parameters = append(parameters, object{"name": name, "in": "query", "schema": schema})
 	}
 	if parameters != nil {
 		o["parameters"] = parameters

@@ -42,7 +42,7 @@ func formOf(z *Zone, r *Record) recordForm {
 		ID: r.ID, ZoneID: z.ID, ZoneName: z.Name, Name: r.Name, Type: r.Type, TTL: r.TTL, Proxied: r.Proxied,
 		Proxiable: r.Type == "A" || r.Type == "AAAA" || r.Type == "CNAME",
 		Settings:  settings{r.Flatten, r.IPv4Only, r.IPv6Only}, Tags: append([]string{}, r.Tags...),
-		Created: r.Modified.UTC(), Modified: r.Modified.UTC(),
+		Created: timestamp(r.Modified), Modified: timestamp(r.Modified),
 	}
 	f.Content, f.Priority, f.Data = shown(r)
 	if r.Comment != "" {
@@ -50,6 +50,9 @@ func formOf(z *Zone, r *Record) recordForm {
 	}
 	return f
 }
+
+// timestamp is a time as the API gives it, to the microsecond.
+func timestamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 
 // A sent is a record as a client sends it: what is not there, a PATCH keeps, and everything else sets to its default.
 type sent struct {

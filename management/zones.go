@@ -35,7 +35,7 @@ func formOfZone(z *Zone) zoneForm {
 	f := zoneForm{
 		ID: z.ID, Name: z.Name, Status: z.Status, Paused: z.Paused, Type: "full", NameServers: z.NameServers, Originals: []string{},
 		Account: ownAccount, Owner: ownAccount, Permissions: []string{"#dns_records:edit", "#dns_records:read", "#zone:read"},
-		Created: z.Modified.UTC(), Modified: z.Modified.UTC(), Activated: z.Modified.UTC(),
+		Created: timestamp(z.Modified), Modified: timestamp(z.Modified), Activated: timestamp(z.Modified),
 	}
 	if z.Partial {
 		f.Type = "partial"

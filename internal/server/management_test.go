@@ -25,6 +25,7 @@ type apiClient struct {
 	*Server
 	x     *setting
 	token string
+	key   string // as older clients send it
 }
 
 func newAPIClient(t *testing.T) *apiClient {
@@ -56,7 +57,13 @@ func (m *apiClient) do(status int, method, path, body string, kind ...string) (r
 	if err != nil {
 		m.Fatal(err)
 	}
-	q.Header.Set("Authorization", "Bearer "+m.token)
+	if m.token != "" || m.key == "" {
+		q.Header.Set("Authorization", "Bearer "+m.token)
+	}
+	if m.key != "" {
+		q.Header.Set("X-Auth-Email", "operator@home.test")
+		q.Header.Set("X-Auth-Key", m.key)
+	}
 	q.Header.Set("Content-Type", append(kind, "application/json")[0])
 	response, err := http.DefaultClient.Do(q)
 	if err != nil {
@@ -182,6 +189,10 @@ func TestManagementRefusals(t *testing.T) {
 	m := newAPIClient(t)
 	z := m.zone("home.test")
 	records := z + "/dns_records"
+	m.do(200, "POST", records, `{"type":"CNAME","name":"alias","content":"ftp.home.test"}`)
+	for _, part := range []string{"a", "b"} {
+		m.do(200, "POST", records, `{"type":"TXT","name":"long","content":"`+strings.Repeat(part, 3000)+`"}`)
+	}
 	for _, c := range []struct {
 		code int
 		body string
@@ -194,6 +205,10 @@ func TestManagementRefusals(t *testing.T) {
 		{9021, `{"type":"A","name":"x","content":"192.0.2.1","ttl":5}`},
 		{9022, `{"type":"A","name":"x","content":"192.0.2.1","ttl":"300"}`},
 		{81053, `{"type":"CNAME","name":"ftp","content":"x.example.net"}`},
+		{81054, `{"type":"A","name":"alias","content":"192.0.2.1"}`},
+		{81057, `{"type":"A","name":"ftp","content":"192.0.2.2","comment":"another one"}`},
+		{9015, `{"type":"TXT","name":"x","content":"` + strings.Repeat("x", 4100) + `"}`},
+		{83011, `{"type":"TXT","name":"long","content":"` + strings.Repeat("y", 3000) + `"}`},
 		{81058, `{"type":"A","name":"ftp","content":"192.0.2.2"}`},
 		{1004, `{"type":"A","name":"x"}`},
 		{1004, `{"type":"MX","name":"x","content":"mail.home.test"}`},
@@ -234,12 +249,13 @@ func TestManagementBatch(t *testing.T) {
 func TestManagementLists(t *testing.T) {
 	m := newAPIClient(t)
 	z := m.zone("home.test")
-	m.do(200, "POST", z+"/dns_records", `{"type":"TXT","name":"_acme-challenge.www","content":"secret","comment":"for the certificate"}`)
+	m.do(200, "POST", z+"/dns_records", `{"type":"TXT","name":"_acme-challenge.www","content":"secret","comment":"for the certificate","tags":["team:web"]}`)
 	for query, want := range map[string]int{
 		"": 3, "?type=A": 2, "?name=ftp.home.test": 1, "?name=ftp.home.test.": 1, "?content=192.0.2.2": 1, "?content=secret": 1,
 		"?content=%22secret%22": 1, "?proxied=true": 1, "?proxied=false": 2, "?name.startswith=_acme": 1, "?name.contains=ww": 2,
 		"?content.endswith=.2": 1, "?search=certificate": 1, "?type=A&proxied=true": 1, "?type=TXT&proxied=true&match=any": 2,
-		"?comment.contains=cert": 1, "?per_page=2": 2, "?per_page=2&page=2": 1, "?per_page=2&page=3": 0, "?order=name&direction=desc": 3,
+		"?comment.contains=cert": 1, "?tag=team:web": 1, "?tag.absent=team": 2,
+		"?tag=team:web&tag=site:bonn": 0, "?tag=team:web&tag=site:bonn&tag_match=any": 1, "?tag.contains=team:e&type=TXT": 1, "?per_page=2": 2, "?per_page=2&page=2": 1, "?per_page=2&page=3": 0, "?order=name&direction=desc": 3,
 	} {
 		r, _ := m.do(200, "GET", z+"/dns_records"+query, "")
 		var list []apiRecord
@@ -249,6 +265,8 @@ func TestManagementLists(t *testing.T) {
 	}
 	m.fails(400, 1004, "GET", z+"/dns_records?proxied=perhaps", "")
 	m.fails(400, 1004, "GET", z+"/dns_records?page=0", "")
+	m.fails(400, 1004, "GET", z+"/dns_records?tag_match=some", "")
+	m.fails(400, 1004, "GET", z+"/dns_records?tag.like=team", "")
 	m.do(200, "GET", "/zones/?name=home.test.", "")
 	m.do(200, "GET", z+"/pagerules", "")
 	m.do(200, "GET", "/user/tokens/verify", "")
@@ -284,7 +302,12 @@ func TestManagementTokens(t *testing.T) {
 	m.fails(403, 9109, "POST", "/zones", `{"name":"fresh.test"}`)
 	m.token = "wrong"
 	m.fails(403, 9109, "GET", "/zones", "")
+	m.key = "wrong"
 	m.token = ""
+	m.fails(403, 9103, "GET", "/zones", "")
+	m.key = testToken
+	m.do(200, "GET", "/zones", "")
+	m.key = ""
 	m.fails(403, 10000, "GET", "/zones", "")
 }
 
