@@ -322,8 +322,10 @@ func TestUpdatesDeleteWhatTheyAreShown(t *testing.T) {
 		{"and it is replaced", shown + "add blog.example.com. 300 A 192.0.2.9", strings.Replace(updatable, "192.0.2.1 ", "192.0.2.9 ", 1)},
 		{"and the same is added again", shown + "add blog.example.com. 300 A 192.0.2.1", updatable},
 		{"and something was added before", "add blog.example.com. 300 A 192.0.2.9\n" + shown, gone},
-		{"each record of a name that is not proxied", "delete shop.example.com. A 198.51.100.2\ndelete shop.example.com. A 198.51.100.3",
-			strings.Replace(updatable, "shop 300 A 198.51.100.2 ; the shop\nshop 300 A 198.51.100.3\n", "", 1)},
+		{
+			"each record of a name that is not proxied", "delete shop.example.com. A 198.51.100.2\ndelete shop.example.com. A 198.51.100.3",
+			strings.Replace(updatable, "shop 300 A 198.51.100.2 ; the shop\nshop 300 A 198.51.100.3\n", "", 1),
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			k := keep(t, map[string]string{"example.com.": "; tacit: edge=203.0.113.10,203.0.113.11,2001:db8::10\n" + updatable}, grant())

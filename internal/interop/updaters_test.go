@@ -199,6 +199,7 @@ func (u *updated) startACME(t *testing.T) (directory, roots string) {
 	writeFile(t, path, fmt.Sprintf(`{"pebble": {"listenAddress": %q, "managementListenAddress": %q, "certificate": %q, "privateKey": %q}}`,
 		listen, control, c.certificate, c.key))
 	t.Setenv("PEBBLE_VA_NOSLEEP", "1")
+	t.Setenv("PEBBLE_WFE_NONCEREJECT", "0") // certbot tries again once only
 	p := start(t, u.dir, "pebble", os.Getenv(pebbleVariable), "-config", path, "-dnsserver", u.addr().String())
 	p.awaitListener(t, netip.MustParseAddrPort(listen))
 	return "https://" + listen + "/dir", own.file
