@@ -93,9 +93,9 @@ $(managers): $(wildcard internal/interop/cloudflare/*) # Cloudflare's clients of
 	cd internal/interop/cloudflare && go build -o $(abspath $@)/cloudflare .
 	touch $@
 
-$(updaters): $(wildcard internal/interop/updaters/* internal/interop/updaters/*/*) # lego and external-dns
+$(updaters): $(wildcard internal/interop/updaters/* internal/interop/updaters/*/*) # lego, libdns and external-dns
 	mkdir -p $@
-	cd internal/interop/updaters && CGO_ENABLED=0 go build -o $(abspath $@)/ ./lego ./externaldns
+	cd internal/interop/updaters && CGO_ENABLED=0 go build -o $(abspath $@)/ ./lego ./libdns ./externaldns
 	touch $@
 
 $(pebble_bin): # the ACME authority of tests

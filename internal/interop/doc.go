@@ -25,8 +25,9 @@
 // In a sixth, tacit serves a zone with proxied records, and others have copies of it: kdig transfers it over TCP and TLS, knotd and
 // NSD follow it by NOTIFY and IXFR, and nsupdate and knsupdate change it, as far as their key may. The origins are looked for in the
 // octets of transfers and in all that the secondaries have written. Another zone is changed by those for whom updates are made: lego and
-// certbot, who prove to an ACME authority that asks tacit that its names are theirs, and external-dns. In a seventh, knotd is told of
-// tacit's catalog alone, and has to serve what is in it: at first, when a zone comes, changes and goes, and when tacit has started again.
+// certbot, who prove to an ACME authority that asks tacit that its names are theirs, libdns (Caddy) and external-dns. In a seventh, knotd
+// is told of tacit's catalog alone, and has to serve what is in it: at first, when a zone comes, changes and goes, and when tacit has
+// started again.
 //
 // Programs needed: those of the list in main_test.go, which names their Debian packages, and systemd-resolved, unpacked
 // where TACIT_INTEROP_RESOLVED says; all that make interop builds is named by variables of that kind. TACIT_BIN, an absolute path,

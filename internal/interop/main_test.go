@@ -95,7 +95,7 @@ func checkMachine() error {
 	if _, err := os.Stat(filepath.Join(os.Getenv(managersVariable), "cloudflare")); err != nil {
 		missing = append(missing, "Cloudflare's clients (built by make interop, see "+managersVariable+")")
 	}
-	for _, program := range []string{"lego", "externaldns"} {
+	for _, program := range []string{"lego", "libdns", "externaldns"} {
 		if _, err := os.Stat(filepath.Join(os.Getenv(updatersVariable), program)); err != nil {
 			missing = append(missing, program+" (built by make interop, see "+updatersVariable+")")
 		}

@@ -18,7 +18,7 @@ import (
 	"github.com/miekg/dns"
 )
 
-// updatersVariable names a directory with programs that are lego's and external-dns's providers for RFC 2136, pebbleVariable an ACME
+// updatersVariable names a directory with programs that are lego's, libdns's and external-dns's providers for RFC 2136, pebbleVariable an ACME
 // authority for tests.
 const (
 	updatersVariable = "TACIT_INTEROP_UPDATERS"
@@ -285,6 +285,42 @@ func TestACMEClientsProveNames(t *testing.T) {
 			}
 			u.expectFile(t, "")
 		})
+	}
+}
+
+// TestLibDNSProvesNames has libdns's provider do what Caddy has it do for a challenge, with a key that is for that alone. Transfers, with
+// which it looks at what there is, are another right.
+func TestLibDNSProvesNames(t *testing.T) {
+	u := openUpdated(t)
+	change := func(key, secret string, args ...string) (string, error) {
+		return u.run(t, nil, filepath.Join(os.Getenv(updatersVariable), "libdns"), append([]string{updatedHost, updatedZone, key, secret}, args...)...)
+	}
+	const name = "_acme-challenge.www"
+	for _, c := range []struct{ verb, text, want string }{
+		{"append", "one", `NOERROR "one"`},
+		{"append", "two", `NOERROR "one" "two"`},
+		{"set", "three", `NOERROR "three"`},
+		{"append", "four", `NOERROR "four" "three"`},
+		{"delete", "three", `NOERROR "four"`},
+		{"delete", "four", "NXDOMAIN"},
+	} {
+		if said, err := change(acmeKey, updaterSecret, c.verb, name, c.text); err == nil || !strings.Contains(said, "zone transfer") {
+			t.Errorf("%s: %v: %s", c.verb, err, said)
+		}
+		if got := u.ask(t, name+"."+updatedZone, dns.TypeTXT); got != c.want {
+			t.Errorf("%s %s: %s, want %s", c.verb, c.text, got, c.want)
+		}
+	}
+	u.expectFile(t, "")
+	for _, other := range []string{"www", "_acme-challenge.mail", "@"} {
+		if said, err := change(acmeKey, updaterSecret, "append", other, "text"); err == nil || !strings.Contains(said, "REFUSED") {
+			t.Errorf("%s, which the key is not for: %v: %s", other, err, said)
+		}
+	}
+	u.expectFile(t, "")
+	said, err := change(serviceKey, secondarySecret, "append", "app", "text")
+	if err != nil || !strings.Contains(said, "sees app TXT text\n") || !strings.Contains(said, "sees www A 203.0.113.1") || strings.Contains(said, "192.0.2.11") {
+		t.Errorf("a key that may transfer the zone: %v: %s", err, said)
 	}
 }
 

@@ -4,6 +4,8 @@ go 1.26
 
 require (
 	github.com/go-acme/lego/v4 v4.25.2
+	github.com/libdns/libdns v1.0.0
+	github.com/libdns/rfc2136 v1.0.1
 	sigs.k8s.io/external-dns v0.20.0
 )
 
