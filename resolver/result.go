@@ -84,6 +84,9 @@ func (r *result) fail(err error) *result {
 // loop makes r a failure that shows the aliases that go round (RFC 1034 section 3.6.2 wants an error).
 func (r *result) loop() *result {
 	round := r.answer
+	if r.flat != nil {
+		round = round[:r.flat.from] // the way to what is flattened is not shown
+	}
 	r.fail(&Error{Step: stepAlias, EDE: wire.EDEOther, Err: errLoop})
 	r.answer = round
 	return r

@@ -354,6 +354,7 @@ func (d *draft) name(records []entry) {
 	shadowed := d.cut != nil && bytes.HasPrefix(k, d.cut)
 	if !shadowed {
 		d.checkNeighbours(k, records)
+		shadowed = len(k) > 0 && slices.ContainsFunc(records, func(e entry) bool { return e.kind == wire.TypeNS })
 	}
 	d.sets = d.sets[:0]
 	proxied := recordMark(0)

@@ -226,7 +226,7 @@ func (p present) unveil(changes []dns.RR) []dns.RR {
 	return changes
 }
 
-// uncovers reports whether a delegation is to be made above a record that is proxied: below it, it would be glue, and its origin told.
+// uncovers reports whether a delegation is to be made at or above a record that is proxied: there, it would be glue, and its origin told.
 // That is for who writes the file to say.
 func uncovers(file *MasterFile, changes []dns.RR) bool {
 	var cuts []wire.Name
@@ -237,7 +237,7 @@ func uncovers(file *MasterFile, changes []dns.RR) bool {
 		}
 	}
 	return len(cuts) > 0 && slices.ContainsFunc(file.Records(), func(r Record) bool {
-		return r.Proxied && slices.ContainsFunc(cuts, r.Name.Below)
+		return r.Proxied && slices.ContainsFunc(cuts, r.Name.Within)
 	})
 }
 
