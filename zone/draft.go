@@ -235,6 +235,9 @@ func (d *draft) warn(line int, text string) {
 // finish makes the zone, name by name.
 func (d *draft) finish() *Zone {
 	d.target = d.source.Origin
+	if d.settings.Status == Moved {
+		d.warn(0, "the zone has moved: records that are proxied are served as if they were not")
+	}
 	if d.settings.Partial {
 		d.target = d.below(d.options.Edge.PartialSuffix)
 	}
@@ -368,6 +371,7 @@ func (d *draft) name(records []entry) {
 		d.set(k, rest[:end])
 		rest = rest[end:]
 	}
+	d.checkAlias(records)
 	d.checkOrigins(records)
 	if proxied&recordProxied != 0 && d.settings.leads() && !shadowed {
 		if d.edge.isNowhere() && !d.nowhere {
@@ -531,8 +535,18 @@ func (d *draft) checkNeighbours(k key, records []entry) {
 		d.report(int(line(wire.TypeNS)), "delegates a name that has other records", 0)
 	case k.isWildcard() && has[wire.TypeNS]:
 		d.report(int(line(wire.TypeNS)), "delegates a wildcard", 0) // RFC 4592 section 4.2: no meaning has been agreed on
+	case len(k) > 0 && has[wire.TypeNS] && d.settings.Partial:
+		d.report(int(line(wire.TypeNS)), "delegates a name of a partial zone", 0) // whose delegations are elsewhere
 	case has[wire.TypeDS] && !has[wire.TypeNS]:
 		d.warn(int(line(wire.TypeDS)), "is a DS record without a delegation")
+	}
+}
+
+// checkAlias finds what is hidden by a CNAME record that is given as one (RFC 2181 section 10.1): it would be seen by some who ask.
+func (d *draft) checkAlias(records []entry) {
+	other := slices.IndexFunc(records, func(e entry) bool { return !proxiable(e.kind) })
+	if other >= 0 && slices.ContainsFunc(d.sets, func(m made) bool { return m.kind == wire.TypeCNAME && m.mark != markFlattened }) {
+		d.warn(int(records[other].line), "stands beside a CNAME record that is not flattened: who follows that does not see it")
 	}
 }
 
@@ -540,7 +554,13 @@ func (d *draft) checkNeighbours(k key, records []entry) {
 func (d *draft) checkOrigins(records []entry) {
 	for i := range records {
 		e := &records[i]
-		if e.marks&recordProxied == 0 || e.kind == wire.TypeCNAME {
+		if e.marks&recordProxied == 0 {
+			continue
+		}
+		if e.kind == wire.TypeCNAME {
+			if target, err := wire.NameFromWire(d.rdata(e)); err == nil && verifies(target) {
+				d.warn(int(e.line), "is proxied, and leads to a service that will not find here what it verifies: it should not be")
+			}
 			continue
 		}
 		if a, ok := netip.AddrFromSlice(d.rdata(e)); ok && !d.options.mayBeOrigin(a, &d.settings) {

@@ -164,7 +164,7 @@ func (s *sheet) check(r *Record, except *row) (dns.RR, error) {
 		return nil, refuse(codeNotProxiable)
 	}
 	t := r.tags()
-	combined := len(contentOf(rr).RevealOrigin())
+	combined, servers := len(contentOf(rr).RevealOrigin()), 0
 	for _, other := range s.byName[r.Name] {
 		if other.gone || other == except {
 			continue
@@ -175,11 +175,15 @@ func (s *sheet) check(r *Record, except *row) (dns.RR, error) {
 			}
 			if beside.Header().Rrtype == uint16(r.Type) && sameOwner(beside, rr) {
 				combined += len(contentOf(beside).RevealOrigin())
+				servers++
 			}
 		}
 	}
 	if combined > maxCombinedContent {
 		return nil, refuse(codeCombined)
+	}
+	if r.Type == wire.TypeNS && r.Name != s.origin && servers >= maxServers {
+		return nil, errServers
 	}
 	return rr, nil
 }
@@ -343,7 +347,10 @@ func (s *sheet) putSetting(name, word string) {
 // settingLine returns the words of a line with settings.
 func settingLine(line []byte) (words []string, ok bool) {
 	text, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimLeft(strings.TrimSpace(string(line)), ";")), settingsMark)
-	return strings.Fields(text), ok
+	if !ok {
+		return nil, false
+	}
+	return strings.Fields(text), true
 }
 
 // settingWords returns those of all lines in front of the first record and the first directive.

@@ -31,6 +31,7 @@ const (
 	maxTTL             = 86400
 	maxContentOctets   = 4096
 	maxCombinedContent = 8192 // characters, of all records of a name and type
+	maxServers         = 10   // of a delegation; a file that is written by hand may have more
 )
 
 var refusals = map[int]string{
@@ -53,6 +54,7 @@ var refusals = map[int]string{
 var (
 	errComment     = &Refusal{codeContent, "the comment or a tag cannot be written into a zone file"}
 	errUnknownType = &Refusal{codeContent, "is no type of record that a zone file has"}
+	errServers     = &Refusal{codeContent, "a delegation has 10 name servers at most"}
 	errEntangled   = &Refusal{Text: "other records would change with this one; edit the file itself"}
 	errSerial      = &Refusal{Text: "the serial of the SOA record cannot be found; write it in its usual form"}
 	errGenerated   = &Refusal{Text: "the record is made by $GENERATE; edit the file itself"}

@@ -46,7 +46,13 @@ type scanner struct {
 	line, counted int    // the line at the octet counted
 	last          dns.RR // whose owner and TTL the next record may mean
 	directives    []byte // $ORIGIN and $TTL, as they were met
+	generated     int    // records of which the text has been read for another one
 }
+
+// maxGenerated bounds what $GENERATE makes: each line of some 30 octets can ask for 65,536 records.
+const maxGenerated = 1 << 18
+
+const errGeneratedTooMany problemText = "makes too many records by $GENERATE: a file has 262144 of them at most"
 
 // scan calls visit with each record, in order, until it says no.
 func scan(file string, text []byte, origin wire.Name, visit func(*scanned) bool) Problems {
@@ -73,6 +79,9 @@ func (s *scanner) pass(from int, visit func(*scanned) bool) (end int, done bool)
 		if c.at != record.end {
 			record.start, record.end = s.begin(record.end, c.at), c.at
 			record.line = s.lineAt(record.start)
+		} else if s.generated++; ok && s.generated > maxGenerated {
+			s.problem(record.line, errGeneratedTooMany.Error(), "")
+			return c.at, true
 		}
 		if !ok {
 			if p.Err() == nil {

@@ -66,7 +66,7 @@ var signings = map[string]Signing{
 	"deleted": Unsigned,
 }
 
-// Settings are what a zone file says of the zone as a whole, in a comment that stands before all records:
+// Settings are what a zone file says of the zone as a whole, in a comment that stands before all records and directives:
 //
 //	; tacit: signed status=pending flatten=all edge=203.0.113.10,2001:db8::10
 type Settings struct {
@@ -91,28 +91,31 @@ func (s *Settings) served(changed, now time.Time) bool {
 
 // readSettings reads the settings of a zone file.
 func readSettings(file string, text []byte) (s Settings, problems Problems) {
-	number := 0
+	number, late := 0, false
 	for line := range bytes.Lines(text) {
 		number++
-		line = bytes.TrimSpace(line)
-		if len(line) > 0 && line[0] != ';' {
-			break
-		}
-		words, ok := strings.CutPrefix(strings.TrimSpace(strings.TrimLeft(string(line), ";")), settingsMark)
-		if !ok {
+		trimmed := bytes.TrimSpace(line)
+		late = late || len(trimmed) > 0 && trimmed[0] != ';'
+		if late && line[0] != ';' {
 			continue
 		}
-		for word := range strings.FieldsSeq(words) {
+		words, ok := settingLine(trimmed)
+		if ok && late {
+			problems = append(problems, Problem{File: file, Line: number, Text: errLate.Error(), Warning: true})
+			continue
+		}
+		for _, word := range words {
 			if err := s.set(word); err != nil {
 				problems = append(problems, Problem{File: file, Line: number, Text: err.Error(), Detail: NewContent(word)})
 			}
 		}
 	}
-	return s, problems
+	return s, problems[:min(len(problems), maxProblems)]
 }
 
 // Why a setting is none.
 const (
+	errLate       problemText = "has settings behind a record or a directive, where they do not count"
 	errSetting    problemText = "is no setting of a zone: status, paused, type, flatten, multi-provider, edge, signed"
 	errSigning    problemText = "signed is one of active, pending, pending-disabled, disabled, deleted, or stands alone"
 	errStatus     problemText = "status is one of active, initializing, pending, moved, deleted"

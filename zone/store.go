@@ -1,8 +1,10 @@
 package zone
 
 import (
+	"cmp"
 	"context"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -23,9 +25,10 @@ type Store struct {
 	current atomic.Pointer[Zones]
 
 	mu       sync.Mutex
-	files    map[string]*file // by path
-	unlisted Problems         // the directory cannot be listed
-	taken    int64            // octets of files that were read since memory was given back
+	files    map[File]*file
+	past     map[File]*Zone // what was served by other options, until the file is read
+	unlisted Problems       // the directory cannot be listed
+	taken    int64          // octets of files that were read since memory was given back
 }
 
 // StoreOptions say which zones there are.
@@ -70,18 +73,28 @@ func (f *file) unchanged(now fs.FileInfo) bool {
 
 // Open reads all zones. Where before, which may be nil, was made with the same options, what it has read is not read again.
 func Open(o *StoreOptions, before *Store) *Store {
-	s := &Store{options: *o, files: map[string]*file{}}
-	if before != nil && before.options.alike(&o.Options) {
-		before.mu.Lock()
-		for path, f := range before.files {
-			again := *f
-			s.files[path] = &again
-		}
-		before.mu.Unlock()
+	s := &Store{options: *o, files: map[File]*file{}}
+	if before != nil {
+		s.inherit(before)
 	}
 	s.current.Store(NewZones())
 	s.look(false)
+	s.past = nil
 	return s
+}
+
+// inherit takes over what another store has read, or at least which serials it has served.
+func (s *Store) inherit(before *Store) {
+	alike := before.options.alike(&s.options.Options)
+	before.mu.Lock()
+	defer before.mu.Unlock()
+	s.past = make(map[File]*Zone, len(before.files))
+	for at, f := range before.files {
+		if again := *f; alike {
+			s.files[at] = &again
+		}
+		s.past[at] = f.zone
+	}
 }
 
 // alike reports whether the same files would make the same zones. Keys are told apart as such: what they hold changes.
@@ -99,8 +112,8 @@ func (s *Store) Problems() Problems {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := slices.Clone(s.unlisted)
-	for _, path := range s.paths() {
-		list = append(list, s.files[path].problems...)
+	for _, at := range s.listed() {
+		list = append(list, s.files[at].problems...)
 	}
 	return list
 }
@@ -118,8 +131,8 @@ func (s *Store) Files() []FileState {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var list []FileState
-	for _, path := range s.paths() {
-		f := s.files[path]
+	for _, at := range s.listed() {
+		f := s.files[at]
 		state := FileState{File: f.File, Settings: f.settings, Zone: f.zone}
 		if f.info != nil {
 			state.Changed = f.info.ModTime()
@@ -129,13 +142,11 @@ func (s *Store) Files() []FileState {
 	return list
 }
 
-func (s *Store) paths() []string {
-	paths := make([]string, 0, len(s.files))
-	for path := range s.files {
-		paths = append(paths, path)
-	}
-	slices.Sort(paths)
-	return paths
+// listed returns the files by path, and by name where a path stands for several zones.
+func (s *Store) listed() []File {
+	return slices.SortedFunc(maps.Keys(s.files), func(a, b File) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Origin.Reveal(), b.Origin.Reveal()))
+	})
 }
 
 // How often files are looked at: at most lookEvery, and so that it costs next to nothing however many there are.
@@ -167,15 +178,15 @@ func (s *Store) look(following bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	changed := false
-	listed := map[string]bool{}
+	listed := map[File]bool{}
 	now := s.options.Now()
 	for _, f := range s.list() {
-		listed[f.Path] = true
+		listed[f] = true
 		changed = s.read(f, now) || changed
 	}
-	for path := range s.files {
-		if !listed[path] && (s.unlisted == nil || filepath.Dir(path) != filepath.Clean(s.options.Directory)) {
-			delete(s.files, path)
+	for at := range s.files {
+		if !listed[at] && (s.unlisted == nil || filepath.Dir(at.Path) != filepath.Clean(s.options.Directory)) {
+			delete(s.files, at)
 			changed = true
 		}
 	}
@@ -252,18 +263,18 @@ func list(named []File, directory string) ([]File, error) {
 
 // read reads a file that has changed, and reports whether what is served has.
 func (s *Store) read(at File, now time.Time) bool {
-	old := s.files[at.Path]
+	old := s.files[at]
 	info, _ := os.Stat(at.Path) // what cannot be read is said when it is
-	if old != nil && old.unchanged(info) && old.Origin == at.Origin && (old.until.IsZero() || now.Before(old.until)) {
+	if old != nil && old.unchanged(info) && (old.until.IsZero() || now.Before(old.until)) {
 		return false
 	}
 	f := &file{File: at, info: info}
 	var before *Zone
-	if old != nil && old.Origin == at.Origin {
+	if old != nil {
 		before = old.zone
 	}
-	s.files[at.Path] = f
-	f.build(&s.options, before, now)
+	s.files[at] = f
+	f.build(&s.options, before, cmp.Or(before, s.past[at]), now)
 	if f.info != nil {
 		s.taken += f.info.Size() + takenByAny
 	}
@@ -273,8 +284,9 @@ func (s *Store) read(at File, now time.Time) bool {
 	return before != f.zone || old == nil || old.withheld != f.withheld
 }
 
-// build makes the zone anew, and keeps the one before where that cannot be done, or makes no difference.
-func (f *file) build(o *StoreOptions, before *Zone, now time.Time) {
+// build makes the zone anew, and keeps the one before where that cannot be done, or makes no difference. Who has a copy of the one
+// that was served last shall see by the serial that it is another.
+func (f *file) build(o *StoreOptions, before, last *Zone, now time.Time) {
 	text, err := os.ReadFile(f.Path)
 	if err == nil && f.info == nil { // it has come this moment
 		f.info, err = os.Stat(f.Path)
@@ -284,23 +296,25 @@ func (f *file) build(o *StoreOptions, before *Zone, now time.Time) {
 		f.zone, f.withheld = before, before == nil
 		return
 	}
-	src := &Source{File: f.Path, Text: text, Origin: f.Origin, Changed: f.info.ModTime()}
-	z, settings, problems := Build(src, now, &o.Options)
+	z, settings, problems := Build(f.source(text, 0), now, &o.Options)
 	f.problems = problems
 	switch {
 	case problems.Grave():
 		f.zone, f.withheld = before, before == nil
 		return
-	case z != nil && before != nil && z.withheld == before.withheld && z.equal(&before.contents):
+	case z != nil && before != nil && z.withheld == before.withheld && z.saysTheSame(before):
 		z = before
-	case z != nil && before != nil && !isLater(z.serial, before.serial):
-		src.After = before.serial
-		z, _, _ = Build(src, now, &o.Options)
+	case z != nil && last != nil && !isLater(z.serial, last.serial) && !z.saysTheSame(last):
+		z, _, _ = Build(f.source(text, last.serial), now, &o.Options)
 	}
 	f.zone, f.settings = z, settings
 	if settings.Status == Deleted && z != nil {
 		f.until = f.info.ModTime().Add(deletedFor)
 	}
+}
+
+func (f *file) source(text []byte, after uint32) *Source {
+	return &Source{File: f.Path, Text: text, Origin: f.Origin, Changed: f.info.ModTime(), After: after}
 }
 
 func (s *Store) publish() {

@@ -28,6 +28,8 @@ func (z *Zone) Records() int { return z.records }
 // Size returns how many octets the zone takes.
 func (z *Zone) Size() int { return z.size() }
 
+func (z *Zone) saysTheSame(o *Zone) bool { return z.origin == o.origin && z.equal(&o.contents) }
+
 // An Outcome is what a zone says to a question.
 type Outcome uint8
 

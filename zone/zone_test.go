@@ -309,7 +309,7 @@ func TestStatuses(t *testing.T) {
 	} {
 		src := &Source{File: "z", Text: []byte("; tacit: " + test.settings + "\n" + text), Origin: wire.MustName("example."), Changed: someDay}
 		z, _, problems := Build(src, someDay.Add(test.age), &edged)
-		if len(problems) > 0 {
+		if len(problems) > 0 != (test.settings == "status=moved") || problems.Grave() {
 			t.Error(problems)
 		}
 		got := ""
@@ -383,6 +383,9 @@ func TestProblems(t *testing.T) {
 		{"; tacit: status=sleeping\nwww A 192.0.2.1", "z:1: status is one of active, initializing, pending, moved, deleted"},
 		{"www 2147483648 A 192.0.2.1", "z:1: has a TTL of more than 2147483647"},
 		{"www A 192.0.2.1\nwww TXT there\n" + strings.Repeat("www TXT here\n", maxInSet), fmt.Sprintf("z:%d: is one of more records of its name and type than a message holds", maxInSet+2)},
+		{"www CNAME x.example.net.\nwww TXT hidden", "z:2: warning: stands beside a CNAME record that is not flattened: who follows that does not see it"},
+		{"www CNAME x.example.net. ; cf_tags=cf-flatten-cname\nwww TXT seen", ""},
+		{"$TTL 60\n; tacit: status=pending\nwww A 192.0.2.1", "z:2: warning: has settings behind a record or a directive, where they do not count"},
 		{"; tacit: colour=red", "z:1: is no setting of a zone: status, paused, type, flatten, multi-provider, edge, signed"},
 	} {
 		_, problems := tryBuild("example.", test.text, o)
@@ -399,6 +402,19 @@ func TestWarningsKeepNothingFromBeingServed(t *testing.T) {
 		t.Error(z, len(problems))
 	}
 	if _, problems := tryBuild("example.", "www A 192.0.2.1 ; cf_tags=cf-proxied:true", Options{}); len(problems) != 1 || !problems[0].Warning {
+		t.Error(problems)
+	}
+}
+
+// A few octets of $GENERATE do not make what nobody has memory for.
+func TestGeneratedRecordsAreBounded(t *testing.T) {
+	const line = "$GENERATE 1-65535 a$ A 192.0.2.1\n"
+	seen := 0
+	problems := scan("z", []byte(strings.Repeat(line, 9)), wire.MustName("example."), func(*scanned) bool { seen++; return true })
+	if want := "z:5: makes too many records by $GENERATE: a file has 262144 of them at most"; problems.Error() != want || seen > maxGenerated+5 {
+		t.Errorf("%d records, %v", seen, problems)
+	}
+	if problems := scan("z", []byte(strings.Repeat(line, 4)), wire.MustName("example."), func(*scanned) bool { return true }); len(problems) > 0 {
 		t.Error(problems)
 	}
 }
