@@ -47,6 +47,8 @@ type scanner struct {
 	last          dns.RR // whose owner and TTL the next record may mean
 	directives    []byte // $ORIGIN and $TTL, as they were met
 	generated     int    // records of which the text has been read for another one
+	ttl           uint32 // of a record that does not say its own
+	fixed         bool   // by $TTL; otherwise it is that of the record before
 }
 
 // maxGenerated bounds what $GENERATE makes: each line of some 30 octets can ask for 65,536 records.
@@ -56,7 +58,7 @@ const errGeneratedTooMany problemText = "makes too many records by $GENERATE: a 
 
 // scan calls visit with each record, in order, until it says no.
 func scan(file string, text []byte, origin wire.Name, visit func(*scanned) bool) Problems {
-	s := scanner{file: file, origin: origin, text: text, line: 1}
+	s := scanner{file: file, origin: origin, text: text, line: 1, ttl: autoTTL}
 	for from := 0; from < len(text) && len(s.problems) < maxProblems; {
 		end, done := s.pass(from, visit)
 		if done {
@@ -95,6 +97,7 @@ func (s *scanner) pass(from int, visit func(*scanned) bool) (end int, done bool)
 			s.problem(record.line, err.Error(), "")
 		}
 		record.rr, s.last = rr, rr
+		s.settleTTL(rr, s.text[record.start:record.end])
 		if isBare(rr) {
 			s.problem(record.line, errNoRData.Error(), "")
 			continue
@@ -118,12 +121,50 @@ func (s *scanner) begin(from, to int) int {
 		case len(line) == 0, line[0] == ';':
 		case hasDirective(line, "$ORIGIN"), hasDirective(line, "$TTL"):
 			s.directives = append(append(s.directives, line...), '\n')
+			s.noteTTL(line)
 		default:
 			return from
 		}
 		from = end
 	}
 	return from
+}
+
+// noteTTL takes up what a $TTL directive says.
+func (s *scanner) noteTTL(line []byte) {
+	if !hasDirective(line, "$TTL") {
+		return
+	}
+	p := dns.NewZoneParser(strings.NewReader(string(line)+"\n. TXT -\n"), ".", "")
+	if rr, ok := p.Next(); ok {
+		s.ttl, s.fixed = rr.Header().Ttl, true
+	}
+}
+
+// settleTTL gives a record that is made by $GENERATE the TTL that it would have on a line of its own (RFC 2308 section 4). The library
+// gives it an hour.
+func (s *scanner) settleTTL(rr dns.RR, text []byte) {
+	switch {
+	case !hasDirective(text, "$GENERATE"):
+		if !s.fixed {
+			s.ttl = rr.Header().Ttl
+		}
+	case !statesTTL(text):
+		rr.Header().Ttl = s.ttl
+	}
+}
+
+// statesTTL reports whether the line of a $GENERATE has a TTL: behind range and owner, and before or behind the class.
+func statesTTL(line []byte) bool {
+	for i, word := range bytes.Fields(line) {
+		if i > 2 && '0' <= word[0] && word[0] <= '9' {
+			return true
+		}
+		if i > 2 && !bytes.EqualFold(word, []byte("IN")) {
+			return false
+		}
+	}
+	return false
 }
 
 func hasDirective(line []byte, directive string) bool {

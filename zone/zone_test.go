@@ -406,6 +406,28 @@ func TestWarningsKeepNothingFromBeingServed(t *testing.T) {
 	}
 }
 
+// Non-proxiable CNAME targets: a warning only.
+func TestTargetsThatAreToBeVerified(t *testing.T) {
+	var targets []string
+	for _, name := range verifying {
+		targets = append(targets, name.Reveal())
+	}
+	for _, name := range verifyingBelow {
+		targets = append(targets, "x."+name.Reveal())
+	}
+	for _, target := range targets {
+		for text, want := range map[string]string{
+			"a CNAME " + target + " ; cf_tags=cf-proxied:true": "z:1: warning: is proxied, and leads to a service that will not find here what it verifies: it should not be",
+			"a CNAME " + target: "",
+			"a CNAME " + target + "example. ; cf_tags=cf-proxied:true": "",
+		} {
+			if _, problems := tryBuild("example.", text, edged); problems.Error() != want {
+				t.Errorf("%s: %v", text, problems)
+			}
+		}
+	}
+}
+
 // A few octets of $GENERATE do not make what nobody has memory for.
 func TestGeneratedRecordsAreBounded(t *testing.T) {
 	const line = "$GENERATE 1-65535 a$ A 192.0.2.1\n"
