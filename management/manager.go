@@ -69,6 +69,9 @@ type Edit struct {
 	ID     string // empty: a new record
 	Delete bool
 	Record Record // without an ID
+	// Change makes Record of what is there when it is the edit's turn, so that two that change different parts of a record at once are
+	// both right. Nil: Record does not depend on that.
+	Change func(now Record) (Record, error)
 }
 
 // DNSSEC is what a parent and a resolver have to know of the keys of a zone.

@@ -251,8 +251,7 @@ func (r *request) patchRecord() (any, error) {
 }
 
 func (s *sent) patch(z *Zone, before *Record) (Edit, error) {
-	record, err := s.record(z, before)
-	return Edit{ID: before.ID, Record: record}, err
+	return Edit{ID: before.ID, Change: func(now Record) (Record, error) { return s.record(z, &now) }}, nil
 }
 
 // change makes one edit of the body.
@@ -372,7 +371,7 @@ func (r *request) doImport() (any, error) {
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "multipart/form-data" {
 		return nil, errHeader
 	}
-	if err := r.ParseMultipartForm(maxImport); err != nil {
+	if err := r.ParseMultipartForm(maxBody); err != nil { // all of it in memory: a file would have origins in it
 		return nil, errBody
 	}
 	defer func() { _ = r.MultipartForm.RemoveAll() }()

@@ -3,12 +3,17 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"mime/multipart"
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"testing"
+
+	"tacit/internal/wire"
+	"tacit/zone"
 )
 
 const testToken = "0123456789abcdef0123456789abcdef"
@@ -334,8 +339,71 @@ func TestManagementDNSSEC(t *testing.T) {
 	if get(m.do(200, "PATCH", z, `{"status":"active"}`)); d.Status != "active" || d.Flags != 257 || d.KeyTag == 0 || len(d.Digest) != 64 || d.PublicKey == "" {
 		t.Errorf("%+v", d)
 	}
-	if get(m.do(200, "PATCH", z, `{"status":"disabled"}`)); d.Status != "disabled" {
+	// The parent is asked to drop the DS record, and until it has, nobody may find the zone unsigned.
+	for range 2 {
+		if get(m.do(200, "PATCH", z, `{"status":"disabled"}`)); d.Status != "disabled" {
+			t.Errorf("%+v", d)
+		}
+		if z := m.current.Load().zones.Zones().Covering(wire.MustName("home.test.")); !z.Signed() {
+			t.Error("is not signed any more")
+		}
+		if text, err := os.ReadFile(m.x.file("home.zone")); err != nil || !strings.Contains(string(text), "signed=disabled") {
+			t.Errorf("%s, %v", text, err)
+		}
+	}
+	if get(m.do(200, "PATCH", z, `{"status":"active"}`)); d.Status != "active" {
 		t.Errorf("%+v", d)
+	}
+}
+
+// A zone that never was signed is not, when that is asked for.
+func TestManagementDNSSECStaysOff(t *testing.T) {
+	m := newAPIClient(t)
+	m.do(200, "PATCH", m.zone("home.test")+"/dnssec", `{"status":"disabled"}`)
+	if z := m.current.Load().zones.Zones().Covering(wire.MustName("home.test.")); z.Signed() {
+		t.Error("is signed")
+	}
+}
+
+// Clients that change different parts of a record at once are both right.
+func TestManagementPatchesAtOnce(t *testing.T) {
+	m := newAPIClient(t)
+	z := m.zone("home.test")
+	const rounds = 20
+	added := m.record(second(m.do(200, "POST", z+"/dns_records", `{"type":"A","name":"both","content":"192.0.2.100"}`)))
+	at := z + "/dns_records/" + added.ID
+	for i := range rounds {
+		var group sync.WaitGroup
+		for _, body := range []string{fmt.Sprintf(`{"content":"192.0.2.%d"}`, i), fmt.Sprintf(`{"ttl":%d}`, 100+i), fmt.Sprintf(`{"comment":"round %d"}`, i)} {
+			group.Go(func() { m.do(200, "PATCH", at, body) })
+		}
+		group.Wait()
+		x := m.record(second(m.do(200, "GET", at, "")))
+		if x.Content != fmt.Sprintf("192.0.2.%d", i) || x.TTL != 100+i || x.Comment == nil || *x.Comment != fmt.Sprintf("round %d", i) {
+			t.Fatalf("round %d: an edit is lost: %+v", i, x)
+		}
+	}
+}
+
+// A file that is imported has 256 KiB at most, and is in memory only, whatever its size: there are origins in it.
+func TestManagementImportsAreBounded(t *testing.T) {
+	m := newAPIClient(t)
+	z := m.zone("home.test")
+	t.Setenv("TMPDIR", m.x.file("nowhere"))
+	for size, status := range map[int]int{zone.MaxImport: 200, zone.MaxImport + 1: 400} {
+		var body bytes.Buffer
+		w := multipart.NewWriter(&body)
+		part, err := w.CreateFormFile("file", "zone.txt")
+		if err == nil {
+			_, err = part.Write(append([]byte("big A 192.0.2.1\n;"), strings.Repeat("x", size-17)...))
+		}
+		if err != nil || w.Close() != nil {
+			t.Fatal(err)
+		}
+		_, text := m.do(status, "POST", z+"/dns_records/import", body.String(), w.FormDataContentType())
+		if status == 400 && !strings.Contains(text, "256 KiB") {
+			t.Error(text)
+		}
 	}
 }
 

@@ -236,6 +236,11 @@ func apply(m *zone.MasterFile, ids map[string]zone.Record, e *management.Edit) (
 		delete(ids, e.ID)
 		return old, m.Delete(old)
 	}
+	if e.Change != nil {
+		if e.Record, err = e.Change(describeRecord(m.Origin(), &old, time.Time{})); err != nil {
+			return r, err
+		}
+	}
 	if r, err = recordOf(m.Origin(), &e.Record); err != nil {
 		return r, err
 	}
@@ -354,11 +359,14 @@ func (k manager) SetDNSSEC(id string, active bool) (management.DNSSEC, error) {
 		return management.DNSSEC{}, err
 	}
 	err = k.edit(f.File, func(m *zone.MasterFile) error {
-		if active {
+		switch is := m.Settings().Signing; {
+		case active && is != zone.Signed:
 			return m.Set("signed")
+		case !active && is == zone.Signed: // signed on: who still has the DS record would believe nothing else (RFC 8078 section 4)
+			return m.Set("signed=disabled")
+		default:
+			return nil
 		}
-		m.Unset("signed")
-		return nil
 	})
 	if err != nil {
 		return management.DNSSEC{}, err
