@@ -42,6 +42,8 @@ type StoreOptions struct {
 	Now func() time.Time
 	// Told hears of each file that was read anew. Nil: nobody does.
 	Told func(path string, problems Problems)
+	// Panicked is told of each panic while a file was read. Nil: nobody is.
+	Panicked func()
 	// Changed is called when Zones gives something else than before. Nil: nobody is.
 	Changed func()
 }
@@ -261,8 +263,8 @@ func list(named []File, directory string) ([]File, error) {
 	return list, err
 }
 
-// read reads a file that has changed, and reports whether what is served has.
-func (s *Store) read(at File, now time.Time) bool {
+// read reads a file that has changed, and reports whether what is served has. A panic costs this version of this file.
+func (s *Store) read(at File, now time.Time) (changed bool) {
 	old := s.files[at]
 	info, _ := os.Stat(at.Path) // what cannot be read is said when it is
 	if old != nil && old.unchanged(info) && (old.until.IsZero() || now.Before(old.until)) {
@@ -274,6 +276,14 @@ func (s *Store) read(at File, now time.Time) bool {
 		before = old.zone
 	}
 	s.files[at] = f
+	defer func() {
+		if recover() != nil { // its value may hold what a record leads to
+			s.panicked()
+			f.problems = Problems{{File: at.Path, Text: "could not be read for a mistake in tacit"}}
+			f.zone, f.withheld = before, before == nil
+			changed = true
+		}
+	}()
 	f.build(&s.options, before, cmp.Or(before, s.past[at]), now)
 	if f.info != nil {
 		s.taken += f.info.Size() + takenByAny
@@ -282,6 +292,12 @@ func (s *Store) read(at File, now time.Time) bool {
 		s.options.Told(at.Path, f.problems)
 	}
 	return before != f.zone || old == nil || old.withheld != f.withheld
+}
+
+func (s *Store) panicked() {
+	if s.options.Panicked != nil {
+		s.options.Panicked()
+	}
 }
 
 // build makes the zone anew, and keeps the one before where that cannot be done, or makes no difference. Who has a copy of the one

@@ -100,3 +100,35 @@ func TestAnotherEdgeIsALaterSerial(t *testing.T) {
 		t.Error("the same options build all zones anew")
 	}
 }
+
+// A panic costs the version of a file in which it was met: the zone before, and all others, go on.
+func TestPanicsCostOneFile(t *testing.T) {
+	o := StoreOptions{Files: []File{
+		{Origin: wire.MustName("a.test."), Path: "a"}, {Origin: wire.MustName("b.test."), Path: "b"}, {Origin: wire.MustName("c.test."), Path: "c"},
+	}}
+	lay := stored(t, &o)
+	bad, panics := o.Files[2].Path, 0
+	o.Panicked = func() { panics++ }
+	o.Told = func(path string, _ Problems) {
+		if path == bad {
+			panic("192.0.2.1")
+		}
+	}
+	for _, name := range []string{"a", "b", "c"} {
+		lay(name, "www A 192.0.2.1\n")
+	}
+	s := Open(&o, nil)
+	s.Zones().expect(t, map[string]string{"www.a.test.": "answer; A 300 192.0.2.1", "www.b.test.": "answer; A 300 192.0.2.1", "www.c.test.": "withheld"})
+	bad = o.Files[0].Path
+	lay("a", "www A 192.0.2.2\n")
+	lay("b", "www A 192.0.2.2\n")
+	lay("c", "www A 192.0.2.2\n")
+	s.Look()
+	s.Look()
+	s.Zones().expect(t, map[string]string{
+		"www.a.test.": "answer; A 300 192.0.2.1", "www.b.test.": "answer; A 300 192.0.2.2", "www.c.test.": "answer; A 300 192.0.2.2",
+	})
+	if problems := s.Problems(); panics != 2 || len(problems) != 1 || problems[0].Text != "could not be read for a mistake in tacit" {
+		t.Error(panics, problems)
+	}
+}

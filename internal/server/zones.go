@@ -44,7 +44,7 @@ func newZones(c *config.Config, env Env, before *zones, own []policy.Own) *zones
 	}
 	z.Store = zone.Open(&zone.StoreOptions{
 		Options: zoneOptions(c, z.keys), Files: c.Zones.Files, Directory: c.Zones.Directory,
-		Now: env.Now, Told: func(path string, p zone.Problems) { tellProblems(env, path, p) }, Changed: z.renew,
+		Now: env.Now, Told: func(path string, p zone.Problems) { tellProblems(env, path, p) }, Changed: z.renew, Panicked: env.panics.report,
 	}, old)
 	z.served = z.Zones().Origins()
 	z.current.Store(z.rules(z.served))
