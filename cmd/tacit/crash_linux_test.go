@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// The test binary is tacit, too, where this variable names a configuration: so it can crash.
+const crashVariable = "TACIT_CRASH_SERVE"
+
+func init() {
+	if path := os.Getenv(crashVariable); path != "" {
+		os.Exit(run(context.Background(), []string{"serve", "--config", path}, os.Stdout, os.Stderr))
+	}
+}
+
+// crashOrigins are in a zone, in which their names are proxied.
+func crashOrigins() (zone string, list []string) {
+	for i := range 20 {
+		v4, v6 := fmt.Sprintf("198.51.100.%d", 100+i), fmt.Sprintf("2001:db8:5ec::%x", 100+i)
+		zone += fmt.Sprintf("a%[1]d A %[2]s ; cf_tags=cf-proxied:true\na%[1]d AAAA %[3]s ; cf_tags=cf-proxied:true\n", i, v4, v6)
+		for _, text := range []string{v4, v6} {
+			octets := netip.MustParseAddr(text).AsSlice()
+			list = append(list, text, string(octets), hex.EncodeToString(octets[max(0, len(octets)-8):]))
+		}
+	}
+	return zone, list
+}
+
+// A tacit that crashes leaves no core, and says nothing of what it holds, however much of that is asked for; another program leaves
+// one.
+func TestCrashesTellNothing(t *testing.T) {
+	zone, origins := crashOrigins()
+	for _, c := range []struct {
+		traceback string // of the Go runtime; for "crash" it takes 5 s
+		signal    syscall.Signal
+	}{{"crash", syscall.SIGSEGV}, {"all", syscall.SIGSEGV}, {"system", syscall.SIGTRAP}, {"single", syscall.SIGILL}} {
+		t.Run(c.traceback, func(t *testing.T) {
+			directory := t.TempDir()
+			overwrite(t, filepath.Join(directory, "home.zone"), zone)
+			path := filepath.Join(directory, "tacit.toml")
+			overwrite(t, path, "[listen]\nudp = ['"+freePort(t).String()+"']\ntcp = []\n[[zone]]\nname = 'home.test'\nfile = 'home.zone'\n[edge]\naddresses = ['203.0.113.10']\n")
+			self, err := os.Executable()
+			if err != nil {
+				t.Fatal(err)
+			}
+			said := crash(t, directory, c.signal, `exec "$0"`, self, crashVariable+"="+path, "GOTRACEBACK="+c.traceback)
+			if !strings.Contains(said, "goroutine ") {
+				t.Fatalf("it did not crash: %s", said)
+			}
+			for _, origin := range origins {
+				if strings.Contains(said, origin) {
+					t.Errorf("%q is told:\n%s", origin, said)
+				}
+			}
+			if cores := coresIn(t, directory); len(cores) > 0 {
+				t.Error("a core is left")
+			}
+		})
+	}
+	if !leavesCores(t) {
+		t.Log("this machine keeps cores elsewhere, or none: that the search would find one is not shown")
+		return
+	}
+	directory := t.TempDir()
+	crash(t, directory, syscall.SIGSEGV, `echo Ctrl-C; exec sleep 60`, "", "HELD=198.51.100.100")
+	if cores := coresIn(t, directory); len(cores) != 1 || !bytes.Contains(cores[0], []byte("198.51.100.100")) {
+		t.Errorf("the search for cores is blind: %d are found", len(cores))
+	}
+}
+
+// crash starts a program in a directory, with as many cores as can be had, ends it by a signal once it is there, and returns what it
+// has said on its standard error.
+func crash(t *testing.T, directory string, signal syscall.Signal, program, argument string, environment ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/bin/sh", "-c", `ulimit -H -c unlimited 2>/dev/null; ulimit -c "$(ulimit -H -c)"; `+program, argument)
+	cmd.Dir, cmd.Env = directory, append(os.Environ(), environment...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), "Ctrl-C") {
+			break
+		}
+	}
+	if err := cmd.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // it was ended by a signal
+	return said.String()
+}
+
+// leavesCores reports whether programs that crash here leave a core in their directory (core(5)).
+func leavesCores(t *testing.T) bool {
+	t.Helper()
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	return bytes.HasPrefix(pattern, []byte("core")) && (limit.Max > 0 || os.Geteuid() == 0)
+}
+
+func coresIn(t *testing.T, directory string) (cores [][]byte) {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(directory, "core*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		octets, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cores = append(cores, octets)
+	}
+	return cores
+}
