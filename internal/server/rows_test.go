@@ -155,6 +155,9 @@ host.w A 192.0.2.1`, same, map[string]string{
 		{"wildcard: an existing name stops it, at it and below", "*.w 600 TXT any\nhost.w A 192.0.2.1\na.ent.w A 192.0.2.2", same, map[string]string{
 			"host.w TXT": none, "x.host.w TXT": noName, "ent.w TXT": none, "x.ent.w TXT": noName, "x.w A": none,
 		}},
+		{"wildcard that is an empty non-terminal (RFC 4592 section 2.2.2)", "x.*.e A 192.0.2.1", same, map[string]string{
+			"y.e A": none, "y.z.e A": none, "*.e A": none, "y.*.e A": noName, "x.*.e A": "NOERROR aa; x.*.e 300 A 192.0.2.1",
+		}},
 		{"wildcard: proxied", "* A 192.0.2.1 ; cf_tags=cf-proxied:true\nopen A 192.0.2.2", same, map[string]string{
 			"x A": "NOERROR aa; x 300 A 203.0.113.10", "x.y AAAA": "NOERROR aa; x.y 300 AAAA 2001:db8::10", "open A": "NOERROR aa; open 300 A 192.0.2.2", "open AAAA": none,
 			"x HTTPS": `NOERROR aa; x 300 HTTPS 1 . alpn="h3,h2" ipv4hint="203.0.113.10" ipv6hint="2001:db8::10"`,
