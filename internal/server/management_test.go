@@ -290,10 +290,13 @@ func TestManagementZones(t *testing.T) {
 	expect(t, m.Server, "fresh.test.", "NOERROR 203.0.113.10")
 	m.fails(400, 1061, "POST", "/zones", `{"name":"fresh.test"}`)
 	m.fails(400, 9000, "POST", "/zones", `{"name":"../../etc.test"}`)
+	m.do(200, "PATCH", z, `{"paused":true}`)
 	m.do(200, "DELETE", z, "")
 	m.fails(404, 1001, "GET", z, "")
 	m.do(200, "POST", "/zones", `{"name":"fresh.test"}`)
 	expect(t, m.Server, "fresh.test.", "NOERROR")
+	m.do(200, "POST", z+"/dns_records", `{"type":"A","name":"@","content":"192.0.2.80","proxied":true}`)
+	expect(t, m.Server, "fresh.test.", "NOERROR 203.0.113.10") // what was made anew is not paused
 }
 
 // Who has no token, or one for other zones, sees nothing.

@@ -87,7 +87,9 @@ func (k manager) CreateZone(name string) (management.Zone, error) {
 			return management.Zone{}, errZoneExists
 		}
 		err := k.edit(f.File, func(m *zone.MasterFile) error {
-			m.Unset("status")
+			for _, setting := range []string{"status", "paused", "type"} {
+				m.Unset(setting)
+			}
 			for _, r := range k.managed(m) {
 				if err := m.Delete(r); err != nil {
 					return err

@@ -69,7 +69,13 @@ func ZoneKeys(c *config.Config) *zone.Keys { return zone.ReadKeys(keyPath(c)) }
 func zoneOptions(c *config.Config, keys *zone.Keys) zone.Options {
 	o := c.Zones.Options
 	o.Keys = keys
-	for _, list := range [][]netip.AddrPort{c.Listen.UDP, c.Listen.TCP, c.Listen.TLS, c.Listen.HTTPS, c.Listen.QUIC} {
+	var clear []netip.AddrPort
+	for _, text := range c.Listen.HTTP {
+		if at, err := netip.ParseAddrPort(text); err == nil { // or it is a path
+			clear = append(clear, at)
+		}
+	}
+	for _, list := range [][]netip.AddrPort{c.Listen.UDP, c.Listen.TCP, c.Listen.TLS, c.Listen.HTTPS, c.Listen.QUIC, clear} {
 		for _, a := range list {
 			if addr := a.Addr().Unmap(); !addr.IsUnspecified() && !slices.Contains(o.Edge.Listening, addr) {
 				o.Edge.Listening = append(o.Edge.Listening, addr)

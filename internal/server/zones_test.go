@@ -140,10 +140,12 @@ func TestReloadMovesTheEdge(t *testing.T) {
 func TestListenersAreNoOrigins(t *testing.T) {
 	x := newHome(t)
 	write(t, x.file("home.zone"), "www A 192.0.2.9 ; cf_tags=cf-proxied:true\n")
-	c := x.load(t, strings.Replace(servedHere, `udp = ["127.0.0.1:0"]`, `udp = ["192.0.2.9:53"]`, 1))
-	problems, err := CheckZones(c)
-	if err != nil || !problems.Grave() || problems[0].Code != 9003 {
-		t.Error(problems, err)
+	for _, listen := range []string{`udp = ["192.0.2.9:53"]`, `tls = ["192.0.2.9:853"]`, `http = ["/run/tacit.sock", "192.0.2.9:80"]`} {
+		c := x.load(t, strings.Replace(servedHere, `udp = ["127.0.0.1:0"]`, listen, 1))
+		problems, err := CheckZones(c)
+		if err != nil || !problems.Grave() || problems[0].Code != 9003 {
+			t.Error(listen, problems, err)
+		}
 	}
 }
 
