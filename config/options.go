@@ -395,6 +395,11 @@ var options = []option{
 		about: "The name servers of all zones, in place of the NS and SOA records in their files. Empty: those of the files.",
 		set:   func(k *checker, v value) { k.config.Zones.Nameservers = all(k, v, parseName) },
 	},
+	{
+		table: "zones", key: "min_ttl", kind: textKind, form: formDuration, standard: `"30s"`,
+		about: "The least TTL that records get by tacit zone, the management API and updates, up to 24h. Zone files may say less.",
+		set:   func(k *checker, v value) { k.config.Zones.MinTTL = uint32(one(k, v, parseLeastTTL).Seconds()) },
+	},
 
 	{
 		table: "key", key: "name", kind: textKind, form: formName,

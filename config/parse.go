@@ -211,6 +211,15 @@ func parseTTL(s string) (time.Duration, error) {
 	return d, nil
 }
 
+// parseLeastTTL leaves 1 to what it means in zone files, and to the API: Auto.
+func parseLeastTTL(s string) (time.Duration, error) {
+	d, err := parseTTL(s)
+	if err == nil && (d < 2*time.Second || d > 24*time.Hour) {
+		err = errors.New("is not from 2s to 24h")
+	}
+	return d, err
+}
+
 // parseTime takes the empty text as the clock of the machine.
 func parseTime(s string) (time.Time, error) {
 	if s == "" {

@@ -42,6 +42,8 @@ func TestMistakes(t *testing.T) {
 		{"a TTL of parts of a second", "[cache]\nmax_ttl = '1500ms'", []string{"test.toml:2:11: cache.max_ttl: is not a whole number of seconds"}},
 		// RFC 2181 section 8: a TTL is an unsigned number between 0 and 2147483647.
 		{"longer than a TTL", "[cache]\nmax_ttl = '600000h'", []string{"test.toml:2:11: cache.max_ttl: is longer than a TTL can say"}},
+		{"a least TTL that is Auto", "[zones]\nmin_ttl = '1s'", []string{"test.toml:2:11: zones.min_ttl: is not from 2s to 24h"}},
+		{"a least TTL that is more than the most", "[zones]\nmin_ttl = '25h'", []string{"test.toml:2:11: zones.min_ttl: is not from 2s to 24h"}},
 		{"TTLs crossed", "[cache]\nmin_ttl = '2h'\nmax_ttl = '1h'", []string{"test.toml:2:1: cache.min_ttl: is more than cache.max_ttl"}},
 		{"no listener", "[listen]\nudp = []\ntcp = []", []string{"test.toml:2:1: listen.udp: and all other listeners are empty: nobody could ask"}},
 		{"one address for two over TCP", "[listen]\ntls = ['192.0.2.1:853', '127.0.0.1:5335']\nhttp = ['192.0.2.1:853', '/run/s']", []string{

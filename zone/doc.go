@@ -28,11 +28,13 @@
 // a catalog of the zones that they may transfer (RFC 9432): a zone of its own that is for them alone, and lists what can be transferred
 // at the moment.
 //
+// At and below a zone cut nothing is proxied: what stands there is glue, and given as it is (Leaks warns of it).
+//
 // Limitations: local zones are not transferred from elsewhere, and catalogs of others are not followed. The key of a signed zone is not rolled; to do
 // so, a new key is put in its place, while nobody remembers the old one. A denial costs a signature, about 40 µs, for each name and
 // day. The answer to QTYPE ANY is none of the zone's (RFC 8482), and not signed. A zone served here below another one that is signed
-// needs its delegation in there. Records that a file makes by $GENERATE are edited with an editor only. On systems without flock, two
-// edits at once can lose one.
+// needs its delegation in there. Records that a file makes by $GENERATE are edited with an editor only, and a file has 262,144 of them
+// at most. On systems without flock, two edits at once can lose one.
 //
 // A signed zone is not transferred: its copies would have no signatures. In a transfer, a CNAME that is flattened and leads out of
 // its zone goes as a CNAME, and beside other records, as at the apex, not at all: secondaries have no addresses there. The journal is in

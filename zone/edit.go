@@ -2,6 +2,7 @@ package zone
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -19,13 +20,22 @@ func (m *MasterFile) Add(r Record) error {
 		r.TTL = autoTTL
 	case r.TTL == 0:
 		r.TTL = autoTTL
-	case !isTTL(r.TTL):
-		return refuse(codeTTL)
+	case !m.sheet.takes(r.TTL):
+		return m.sheet.refuseTTL()
 	}
 	return m.sheet.add(&r)
 }
 
-func isTTL(ttl uint32) bool { return ttl == autoTTL || minTTL <= ttl && ttl <= maxTTL }
+// LeastTTL is the least TTL of what is added.
+func (m *MasterFile) LeastTTL() uint32 { return m.sheet.leastTTL() }
+
+func (s *sheet) leastTTL() uint32 { return cmp.Or(s.minTTL, minTTL) }
+
+func (s *sheet) takes(ttl uint32) bool { return ttl == autoTTL || s.leastTTL() <= ttl && ttl <= maxTTL }
+
+func (s *sheet) refuseTTL() error {
+	return &Refusal{codeTTL, fmt.Sprintf("the TTL must be between %d and %d seconds, or 1 for Auto", s.leastTTL(), maxTTL)}
+}
 
 // add adds a record whatever its TTL.
 func (s *sheet) add(r *Record) error {
@@ -56,8 +66,8 @@ func (m *MasterFile) Replace(old, r Record) error {
 		r.TTL = autoTTL
 	case r.TTL == 0 && now.TTL != 0:
 		r.TTL = autoTTL
-	case r.TTL != now.TTL && !isTTL(r.TTL):
-		return refuse(codeTTL)
+	case r.TTL != now.TTL && !s.takes(r.TTL):
+		return s.refuseTTL()
 	}
 	rr, err := s.check(&r, was.at.row)
 	if err != nil {

@@ -29,6 +29,7 @@ type sheet struct {
 	tail   []byte // behind the last row that was read
 	byName map[wire.Name][]*row
 	edited bool
+	minTTL uint32 // of what is added; 0: the usual one
 }
 
 // A row is a record with its text. One that was written as $GENERATE stands for several.

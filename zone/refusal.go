@@ -2,7 +2,7 @@ package zone
 
 import "fmt"
 
-// A Refusal says why an edit is refused, with the code of the management API. Its words are constants.
+// A Refusal says why an edit is refused, with the code of the management API. Its words are constants, but for numbers.
 type Refusal struct {
 	Code int // 0: the management API has none
 	Text string
@@ -41,7 +41,6 @@ var refusals = map[int]string{
 	codeNotProxiable: "records of this type cannot be proxied: A, AAAA and CNAME can",
 	codeAddress:      "the content must be a valid address: IPv4 for an A record, IPv6 for an AAAA record",
 	codeTooLong:      "the content takes more than 4096 octets",
-	codeTTL:          "the TTL must be between 30 and 86400 seconds, or 1 for Auto",
 	codeMissing:      "the record does not exist",
 	codeCNAMEBeside:  "an A, AAAA, or CNAME record with that name already exists",
 	codeBesideCNAME:  "a CNAME record with that name already exists",

@@ -11,6 +11,7 @@ import (
 // An editor is what an update needs of a zone file.
 type editor interface {
 	Origin() wire.Name
+	LeastTTL() uint32
 	At(name wire.Name, kind wire.Type) []Record
 	Add(r Record) error
 	Replace(old, r Record) error
@@ -55,13 +56,14 @@ func revise(file editor, changes []dns.RR, grants []Grant) error {
 type revision struct {
 	name   wire.Name
 	apex   bool
+	minTTL uint32
 	before []Record
 	after  []Record // those that were there have a row
 }
 
 func newRevision(file editor, name wire.Name) *revision {
 	before := file.At(name, wire.TypeANY)
-	return &revision{name: name, apex: name == file.Origin(), before: before, after: slices.Clone(before)}
+	return &revision{name: name, apex: name == file.Origin(), minTTL: file.LeastTTL(), before: before, after: slices.Clone(before)}
 }
 
 // change applies one record of the update section (RFC 2136 sections 3.4.2.2 to 3.4.2.4).
@@ -114,7 +116,7 @@ func (r *revision) add(rr dns.RR, kind wire.Type) {
 		r.remove(func(o *Record) bool { return o.Type == kind && !sameContent(o.at.rr, rr) })
 	}
 	same := func(o Record) bool { return o.Type == kind && sameContent(o.at.rr, rr) }
-	ttl := min(max(rr.Header().Ttl, minTTL), maxTTL)
+	ttl := min(max(rr.Header().Ttl, r.minTTL), maxTTL)
 	i := slices.IndexFunc(r.after, same)
 	if j := slices.IndexFunc(r.before, same); i < 0 && j >= 0 { // it was deleted by this very update
 		i = len(r.after)

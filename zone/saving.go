@@ -47,6 +47,7 @@ func edit(ctx context.Context, at File, now time.Time, o *Options, read func(str
 	if m == nil {
 		return problems
 	}
+	m.sheet.minTTL = o.MinTTL
 	if err := change(m); err != nil {
 		return err
 	}

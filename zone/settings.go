@@ -170,6 +170,8 @@ func (s *Settings) setEdge(list string) error {
 type Options struct {
 	// Nameservers are the NS RRset of each zone; the first is named in its SOA record, too. Empty: those of the file.
 	Nameservers []wire.Name
+	// MinTTL is the least TTL, in seconds, of what edits write, whoever makes them. 0: 30.
+	MinTTL uint32
 	// Edge is where proxied records lead.
 	Edge Edge
 	// Keys sign the zones that say so. Nil: those are built, and not answered for.

@@ -1,10 +1,16 @@
 package zone
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/miekg/dns"
 
 	"tacit/internal/wire"
 )
@@ -130,5 +136,36 @@ func TestPanicsCostOneFile(t *testing.T) {
 	})
 	if problems := s.Problems(); panics != 2 || len(problems) != 1 || problems[0].Text != "could not be read for a mistake in tacit" {
 		t.Error(panics, problems)
+	}
+}
+
+// The least TTL of the configuration is that of all edits; an update is raised to it.
+func TestLeastTTL(t *testing.T) {
+	at := File{Origin: wire.MustName("a.test."), Path: filepath.Join(t.TempDir(), "a")}
+	o := Options{MinTTL: 5}
+	layKey(t, at.Path, "low 1 A 192.0.2.1\n")
+	for ttl, want := range map[uint32]int{1: 0, 4: codeTTL, 5: 0, 29: 0, 86400: 0, 86401: codeTTL} {
+		code := 0
+		err := Edit(t.Context(), at, someDay, &o, func(m *MasterFile) error {
+			r := newRecord(fmt.Sprintf("x%d.a.test.", ttl), "A", "192.0.2.1")
+			r.TTL = ttl
+			return m.Add(r)
+		})
+		if no, ok := errors.AsType[*Refusal](err); ok {
+			code = no.Code
+		}
+		if code != want || code != 0 && err.Error() != "the TTL must be between 5 and 86400 seconds, or 1 for Auto (code 9021)" {
+			t.Errorf("%d: %v", ttl, err)
+		}
+	}
+	err := Edit(t.Context(), at, someDay, &o, func(m *MasterFile) error {
+		rr, err := dns.NewRR("up.a.test. 0 IN A 192.0.2.9")
+		if err != nil {
+			return err
+		}
+		return revise(m, []dns.RR{rr})
+	})
+	if text, _ := os.ReadFile(at.Path); err != nil || !strings.Contains(string(text), "up.a.test.\t5\tIN\tA\t192.0.2.9\n") {
+		t.Errorf("%v\n%s", err, text)
 	}
 }

@@ -228,6 +228,18 @@ func TestManagementRefusals(t *testing.T) {
 	expect(t, m.Server, "x.home.test.", "NXDOMAIN")
 }
 
+// The least TTL is that of the configuration.
+func TestManagementLeastTTL(t *testing.T) {
+	m := newAPIClient(t)
+	m.x.write(t, strings.Replace(managedHere, "keys = \"keys\"\n", "keys = \"keys\"\nmin_ttl = \"120s\"\n", 1))
+	if err := m.ReloadFile(t.Context(), m.x.path); err != nil {
+		t.Fatal(err)
+	}
+	records := m.zone("home.test") + "/dns_records"
+	m.fails(400, 9021, "POST", records, `{"type":"A","name":"x","content":"192.0.2.1","ttl":119}`)
+	m.do(200, "POST", records, `{"type":"A","name":"x","content":"192.0.2.1","ttl":120}`)
+}
+
 // A batch is made as a whole or not at all: deletes, patches, puts, posts.
 func TestManagementBatch(t *testing.T) {
 	m := newAPIClient(t)

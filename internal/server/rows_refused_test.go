@@ -19,6 +19,7 @@ import (
 //	what only requests can have wrong   TestManagementRefusals, TestManagementImportsAreBounded
 //	non-proxiable CNAME targets         TestTargetsThatAreToBeVerified in zone
 //	where tacit listens                 TestListenersAreNoOrigins, with the addresses of a configuration
+//	TTL range, another minimum          TestLeastTTL in zone
 
 const (
 	accepted = 0
