@@ -56,8 +56,9 @@ type draft struct {
 
 	zone    *Zone
 	soa     *entry
-	cut     key    // the names at and below it belong to other servers
-	sets    []made // of the name at hand
+	cut     key             // the names at and below it belong to other servers
+	glue    map[string]bool // keys of the servers of delegations; nil: nobody has asked
+	sets    []made          // of the name at hand
 	edge    edgeSets
 	nowhere bool      // that there is no edge has been said
 	target  wire.Name // the origin of the names that are served: the file's, or for a partial zone one below the suffix
@@ -373,6 +374,9 @@ func (d *draft) name(records []entry) {
 	}
 	d.checkAlias(records)
 	d.checkOrigins(records)
+	if shadowed && proxied&recordProxied != 0 && !d.isGlue(k) { // nobody is told, so nobody needs to know
+		d.sets = slices.DeleteFunc(d.sets, func(m made) bool { return proxiable(m.kind) })
+	}
 	if proxied&recordProxied != 0 && d.settings.leads() && !shadowed {
 		if d.edge.isNowhere() && !d.nowhere {
 			d.nowhere = true
@@ -384,6 +388,21 @@ func (d *draft) name(records []entry) {
 		d.sets = d.atApex(d.sets)
 	}
 	d.store(k)
+}
+
+// isGlue reports whether a name is that of a server to which something is delegated.
+func (d *draft) isGlue(k key) bool {
+	if d.glue == nil {
+		d.glue = map[string]bool{}
+		for i := range d.entries {
+			if e := &d.entries[i]; e.kind == wire.TypeNS && e.keyLength > 0 {
+				if server, err := wire.NameFromWire(d.rdata(e)); err == nil && server.Within(d.source.Origin) {
+					d.glue[string(appendKey(nil, server, d.source.Origin))] = true
+				}
+			}
+		}
+	}
+	return d.glue[string(k)]
 }
 
 // store puts the sets of a name into the zone.
@@ -542,7 +561,7 @@ func (d *draft) checkNeighbours(k key, records []entry) {
 	}
 }
 
-// checkAlias finds what is hidden by a CNAME record that is given as one (RFC 2181 section 10.1): it would be seen by some who ask.
+// checkAlias finds what is hidden by a CNAME record that is given as one (RFC 2181 section 10.1): only some who ask would see it.
 func (d *draft) checkAlias(records []entry) {
 	other := slices.IndexFunc(records, func(e entry) bool { return !proxiable(e.kind) })
 	if other >= 0 && slices.ContainsFunc(d.sets, func(m made) bool { return m.kind == wire.TypeCNAME && m.mark != markFlattened }) {

@@ -52,6 +52,27 @@ func TestZoneHoldsNoOrigin(t *testing.T) {
 	}
 }
 
+// Below a zone cut nothing is proxied; but what is no glue is told to nobody, and not kept.
+func TestZoneHoldsNoOriginThatIsNoGlue(t *testing.T) {
+	z := built(t, "example.", `
+sub     NS    ns.sub
+ns.sub  A     192.0.2.53 ; cf_tags=cf-proxied:true
+www.sub A     192.0.2.177 ; cf_tags=cf-proxied:true
+sub     A     192.0.2.178 ; cf_tags=cf-proxied:true
+c.sub   CNAME secret-origin.example.net. ; cf_tags=cf-proxied:true
+`, edged)
+	var memory bytes.Buffer
+	gather(&memory, reflect.ValueOf(z), map[uintptr]bool{})
+	for _, hidden := range []string{"\xc0\x00\x02\xb1", "\xc0\x00\x02\xb2", "secret-origin"} {
+		if bytes.Contains(memory.Bytes(), []byte(hidden)) {
+			t.Errorf("%q is in the zone", hidden)
+		}
+	}
+	if got := find(z, "x.www.sub.example. A"); got != "delegated; sub.example.; NS 300 ns.sub.example.; glue ns.sub.example." {
+		t.Error(got)
+	}
+}
+
 // gather writes all octets and strings that can be reached from a value.
 func gather(b *bytes.Buffer, v reflect.Value, seen map[uintptr]bool) {
 	switch v.Kind() {

@@ -163,7 +163,7 @@ func TestLeastTTL(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		return revise(m, []dns.RR{rr})
+		return revise(m, []dns.RR{rr}, nil)
 	})
 	if text, _ := os.ReadFile(at.Path); err != nil || !strings.Contains(string(text), "up.a.test.\t5\tIN\tA\t192.0.2.9\n") {
 		t.Errorf("%v\n%s", err, text)

@@ -59,7 +59,9 @@ func hearAll(t *testing.T, level slog.Level, everyType bool) {
 		"into.example.net.", "x.moved.example.net.", "a.elsewhere.test.",
 	}
 	for i := range origins {
-		names = append(names, fmt.Sprintf("a%d.example.net.", i), fmt.Sprintf("c%d.example.net.", i))
+		if everyType || i == 0 {
+			names = append(names, fmt.Sprintf("a%d.example.net.", i), fmt.Sprintf("c%d.example.net.", i))
+		}
 	}
 	for _, name := range names {
 		for kind := range dns.TypeToString {
