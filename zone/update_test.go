@@ -373,6 +373,7 @@ func TestUpdatesThatAreRefused(t *testing.T) {
 		{"a loopback origin", updaterKey, grant(), update(t, "add blog.example.com. 60 A 127.0.0.1"), dns.RcodeRefused},
 		{"a loopback origin of a key whose records are proxied", updaterKey, grant(proxiedGrant), update(t, "add new.example.com. 60 A 127.0.0.1"), dns.RcodeRefused},
 		{"a delegation beside text", updaterKey, grant(), update(t, "add txt.example.com. 60 NS ns.test."), dns.RcodeRefused},
+		{"a delegation at what is proxied", updaterKey, grant(), update(t, "add hid.pro.example.com. 60 NS ns.test."), dns.RcodeRefused},
 		{"a delegation above what is proxied", updaterKey, grant(), update(t, "add pro.example.com. 60 NS hid.pro.example.com."), dns.RcodeRefused},
 		{"the question is not for the SOA record", updaterKey, grant(), func() *dns.Msg {
 			m := update(t, "add a.example.com. 60 TXT x")

@@ -11,7 +11,7 @@ import (
 // as operators write them, and what a running tacit answers: RCODE, AA and AD, all sections. What one answer does not show is where
 // it happens:
 //
-//	transfers show the edge             TestTransferIsWhatIsAnswered in zone, TestSecondariesServeWhatTacitServes in internal/interop
+//	transfers show the edge             TestTransferIsWhatIsAnswered in zone, TestSecondaries in internal/interop
 //	7 days until a zone is purged       TestStatuses in zone
 //	what edits write, and serials       TestEdits and TestSerials in zone, TestManagementRecords
 //	the shapes of RFC 1034, 4592, 6672  TestServedZonesAgreeWithOthers in internal/interop, against knotd and NSD
