@@ -131,6 +131,16 @@ type Zones struct {
 	Files     []zone.File // paths, made absolute against the configuration's own
 	Directory string      // likewise
 	KeyFiles  string      // likewise a directory; empty: as the service manager says
+	Replicas  []Replica   // those of the Files that have primaries
+}
+
+// A Replica is a [[zone]] that others are primaries of.
+type Replica struct {
+	Zone      wire.Name
+	Primaries []Upstream // over TCP, which Transport calls UDP, and over TLS
+	Key       wire.Name
+	Signed    bool   // with the Key
+	CAFile    string // a path, made absolute against the configuration's own; empty: the system's roots
 }
 
 // Management is the table [management].

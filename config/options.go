@@ -24,6 +24,7 @@ const (
 	formPlain    = "address and port, or file name"
 	formUpstream = "upstream"
 	formAddress  = "address"
+	formPrimary  = "primary"
 )
 
 var groups = []group{
@@ -47,8 +48,9 @@ var groups = []group{
 		about: "A zone whose authoritative servers are named here, whatever its parent says.",
 	},
 	{
-		name: "zone", repeated: true, begin: func(c *Config) { c.Zones.Files = append(c.Zones.Files, zone.File{}) }, end: endZone,
-		about: "A zone served here, with authority: its names are answered from its file, and asked of nobody.",
+		name: "zone", repeated: true, begin: beginZone, end: endZone,
+		about: "A zone served here, with authority: its names are answered from its file, and asked of nobody. One that has primaries is a " +
+			"copy of theirs, and can be changed there only.",
 	},
 	{name: "zones", about: "All zones served here."},
 	{
@@ -375,8 +377,32 @@ var options = []option{
 	{
 		table: "zone", key: "file", kind: textKind, form: formPath,
 		about: "Its zone file (RFC 1035 section 5), in which records can be marked as proxied by the comment ; cf_tags=cf-proxied:true " +
-			"behind them. It is followed: changes are served within seconds.",
+			"behind them. It is followed: changes are served within seconds. With primaries, it is where tacit keeps the copy, and need " +
+			"not be there.",
 		set: func(k *checker, v value) { last(k.config.Zones.Files).Path = k.config.resolvePath(v.text) },
+	},
+	{
+		table: "zone", key: "primaries", kind: listKind, form: formPrimary, standard: `[]`,
+		about: "Servers to transfer the zone from, as a whole or what has changed (AXFR, IXFR). An address alone is asked in clear over TCP, " +
+			"and tls://ADDRESS over TLS 1.3 (RFC 9103), never in clear; the port is 53 or 853 when left out. What stands behind #, a name " +
+			"or a pin, is what the server has to prove, as in forward.upstreams. Empty: the zone is our own.",
+		set: func(k *checker, v value) { last(k.config.Zones.Replicas).Primaries = all(k, v, parsePrimary) },
+	},
+	{
+		table: "zone", key: "key", kind: textKind, form: formName, standard: `""`,
+		about: "The name of a [[key]] that stands above: it signs what is said to the primaries, and all that they say must be signed with " +
+			"it, NOTIFY too. Empty: nothing is signed, and in clear whoever is on the way can change the zone; NOTIFY is heard from the " +
+			"addresses of the primaries.",
+		set: func(k *checker, v value) {
+			if r := last(k.config.Zones.Replicas); v.text != "" {
+				r.Key, r.Signed = one(k, v, parseName), true
+			}
+		},
+	},
+	{
+		table: "zone", key: "ca_file", kind: textKind, form: formPath, standard: `""`,
+		about: "PEM certificates of the authorities that vouch for these primaries, in place of the system's.",
+		set:   func(k *checker, v value) { last(k.config.Zones.Replicas).CAFile = k.config.resolvePath(v.text) },
 	},
 
 	{
@@ -571,11 +597,22 @@ func endForward(k *checker) {
 	}
 }
 
+// beginZone begins a zone. Whether it is a replica is known at its end.
+func beginZone(c *Config) {
+	c.Zones.Files = append(c.Zones.Files, zone.File{})
+	c.Zones.Replicas = append(c.Zones.Replicas, Replica{})
+}
+
 func endZone(k *checker) {
-	origin := last(k.config.Zones.Files).Origin
+	file := last(k.config.Zones.Files)
+	k.endReplica(file)
+	origin := file.Origin
 	for _, other := range k.config.Zones.Files[:len(k.config.Zones.Files)-1] {
 		if origin == other.Origin {
 			k.fail(k.places[k.path], "names a zone that another [[zone]] has")
+		}
+		if file.Path == other.Path && (file.Replica || other.Replica) {
+			k.fail(k.places[k.path], "names a file that another [[zone]] has, and one of them has primaries")
 		}
 	}
 	for _, f := range k.config.Forwards {
@@ -604,6 +641,24 @@ func endSecondary(k *checker) {
 	}
 	if slices.ContainsFunc(k.config.Zones.Files, func(f zone.File) bool { return f.Origin == s.Catalog }) {
 		k.fail(k.places[k.path], "names a catalog that is a [[zone]]")
+	}
+}
+
+// endReplica finds what does not go together, of a zone with primaries and of one without.
+func (k *checker) endReplica(file *zone.File) {
+	zones := &k.config.Zones
+	r := last(zones.Replicas)
+	r.Zone, file.Replica = file.Origin, len(r.Primaries) > 0
+	switch {
+	case !file.Replica && r.Signed:
+		k.fail(k.places[k.path], "has a key, but no primaries")
+	case r.CAFile != "" && !slices.ContainsFunc(r.Primaries, func(u Upstream) bool { return u.NeedsRoots() }):
+		k.fail(k.places[k.path], "has a ca_file, but no primary whose certificate it could vouch for")
+	case r.Signed:
+		k.needKey(r.Key)
+	}
+	if !file.Replica {
+		zones.Replicas = zones.Replicas[:len(zones.Replicas)-1]
 	}
 }
 

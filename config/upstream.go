@@ -75,6 +75,17 @@ func parseUpstream(s string) (Upstream, error) {
 	return u, nil
 }
 
+var errPrimary = errors.New("is of no transport for zones: write an address for TCP, or tls:// in front of it")
+
+// parsePrimary reads where a zone is transferred from: as an upstream is written, over TCP or TLS.
+func parsePrimary(s string) (Upstream, error) {
+	u, err := parseUpstream(s)
+	if err == nil && u.Transport != upstream.UDP && u.Transport != upstream.TLS {
+		err = errPrimary
+	}
+	return u, err
+}
+
 // parseAuthority reads an address with or without a port.
 func parseAuthority(s string, port uint16) (netip.AddrPort, error) {
 	if a, err := netip.ParseAddrPort(s); err == nil && a.Port() != 0 {

@@ -54,6 +54,7 @@ var (
 	errOldFailure = errors.New("failed a moment ago")
 	errBogus      = errors.New("validation failed")
 	errWithheld   = errors.New("the file of the zone cannot be read")
+	errExpired    = errors.New("there is no copy of the zone from its primaries, or it has expired")
 	errElsewhere  = errors.New("the addresses are not served here, and recursion was not asked for")
 	errPanicked   = errors.New("internal error")
 )

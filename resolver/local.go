@@ -41,6 +41,8 @@ func (r *Resolver) local(name wire.Name, kind wire.Type, now time.Time) (f found
 		return found{}, finding.Cut, false, nil
 	case zone.Withheld:
 		return found{}, nil, false, &Error{Step: stepLocal, EDE: wire.EDEInvalidData, Err: errWithheld}
+	case zone.Expired:
+		return found{}, nil, false, &Error{Step: stepLocal, EDE: wire.EDEInvalidData, Err: errExpired}
 	case zone.Answered:
 		f.outcome = answer
 	case zone.Alias:

@@ -10,13 +10,14 @@ import (
 )
 
 // A Keeper hears what is for whoever keeps zones: NOTIFY, UPDATE, questions for transfers, and questions for SOA records that are
-// signed. Who may say such a thing it tells by the signature: it is shown the octets, and not where they come from.
+// signed. Who may say such a thing it tells by the signature: it is shown the octets, and not where they come from. Of a NOTIFY that
+// nobody has signed it can find out whether it is from an address that it knows already.
 type Keeper interface {
 	// Keeps reports whether anybody is there to hear. If not, such messages are refused at once.
 	Keeps() bool
 	// Hear treats a message, which becomes the Keeper's own, and gives each message of the reply to send. When that fails, nobody
 	// listens any more. Over UDP, the reply is one message.
-	Hear(ctx context.Context, msg []byte, over Transport, send func(reply []byte) error)
+	Hear(ctx context.Context, msg []byte, over Transport, from func(netip.Addr) bool, send func(reply []byte) error)
 }
 
 // hearWithin is how long a message may take the Keeper, and its client: a transfer of a large zone over a slow line.
@@ -35,6 +36,7 @@ type errand struct {
 	message []byte
 	link    link
 	holder  holder
+	from    func(netip.Addr) bool // whether an address is the sender's
 }
 
 // newErrand takes a slot and makes an errand of a message; nil when there is no slot.
@@ -44,7 +46,7 @@ func (f *front) newErrand(v *visit, msg []byte, addr netip.Addr, l link) *errand
 		return nil
 	}
 	l.tally = nil // it ends elsewhere
-	return &errand{f, slices.Clone(msg), l, h}
+	return &errand{f, slices.Clone(msg), l, h, func(known netip.Addr) bool { return known.Unmap() == addr.Unmap() }}
 }
 
 // start has the Keeper hear the message on a goroutine of its own. done is called at the end.
@@ -69,7 +71,7 @@ func (e *errand) run(ctx context.Context, send func(reply []byte) error, done fu
 	ctx, cancel := context.WithTimeout(ctx, hearWithin)
 	defer cancel()
 	counted := false
-	f.keeper.Hear(ctx, e.message, e.link.transport, func(reply []byte) error {
+	f.keeper.Hear(ctx, e.message, e.link.transport, e.from, func(reply []byte) error {
 		if !counted && len(reply) >= wire.HeaderLength {
 			f.countAnswer(wire.Rcode(reply[3]&0xf), e.link)
 			counted = true

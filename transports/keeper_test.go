@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -20,17 +21,19 @@ type listening struct {
 	hear   func(ctx context.Context, msg []byte, over Transport, send func([]byte) error)
 	mu     sync.Mutex
 	heard  []string
+	from   func(netip.Addr) bool // of the message that was heard last
 }
 
 func (k *listening) Keeps() bool { return !k.absent }
 
-func (k *listening) Hear(ctx context.Context, msg []byte, over Transport, send func(reply []byte) error) {
+func (k *listening) Hear(ctx context.Context, msg []byte, over Transport, from func(netip.Addr) bool, send func(reply []byte) error) {
 	m := new(dns.Msg)
 	if err := m.Unpack(msg); err != nil {
 		panic(err)
 	}
 	k.mu.Lock()
 	k.heard = append(k.heard, fmt.Sprint(over, " ", dns.OpcodeToString[m.Opcode], " ", dns.TypeToString[m.Question[0].Qtype]))
+	k.from = from
 	k.mu.Unlock()
 	if k.hear != nil {
 		k.hear(ctx, msg, over, send)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"time"
 	"unique"
 )
 
@@ -67,10 +68,12 @@ func literalOf(a netip.Addr) string { return a.WithZone("").String() }
 
 // tlsConfig asks for TLS 1.3 and the one protocol. Nothing is kept from one connection to the next, so that a server cannot
 // tell by a ticket that it has seen this resolver before (RFC 8446 appendix C.4).
-func (p *pool) tlsConfig(s Server, protocol string) *tls.Config {
+func (p *pool) tlsConfig(s Server, protocol string) *tls.Config { return tlsConfig(s, protocol, p.now) }
+
+func tlsConfig(s Server, protocol string, now func() time.Time) *tls.Config {
 	id := s.Peer.identity()
 	c := &tls.Config{
-		MinVersion: tls.VersionTLS13, NextProtos: []string{protocol}, Time: p.now,
+		MinVersion: tls.VersionTLS13, NextProtos: []string{protocol}, Time: now,
 		ServerName: hostOf(s), RootCAs: id.roots,
 	}
 	if id.pins != "" {

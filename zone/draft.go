@@ -22,12 +22,24 @@ type Source struct {
 	Origin  wire.Name
 	Changed time.Time
 	After   uint32 // a serial that has been served, with other contents; 0: none has
+	Replica bool   // it was had from a primary, and stands as it is there unless its settings say otherwise
+
+	plain bool // nor do they
 }
 
 // Build makes the Zone of a file. It is nil where the problems are grave, and where the settings in the file say that the zone is
 // not served at now.
 func Build(src *Source, now time.Time, o *Options) (*Zone, Settings, Problems) {
-	settings, problems := readSettings(src.File, src.Text)
+	var settings Settings
+	var problems Problems
+	if src.Replica {
+		own := *o
+		own.Nameservers = nil
+		o, settings.Flattening = &own, FlattenNothing
+	}
+	if !src.plain {
+		settings, problems = readSettings(src.File, src.Text, settings)
+	}
 	d := draft{source: src, options: o, settings: settings, problems: problems}
 	d.entries = make([]entry, 0, bytes.Count(src.Text, []byte{'\n'})+2) // most files have a record in a line
 	d.octets = make([]byte, 0, len(src.Text)/2)
@@ -135,6 +147,8 @@ func (d *draft) add(s *scanned) error {
 		return errClass
 	case kind.IsMeta():
 		return errMeta
+	case isMadeBySigning(kind) && d.source.Replica:
+		return errSigned
 	case isMadeBySigning(kind), d.settings.Signing != Unsigned && isMadeByKeys(kind):
 		d.warn(s.line, dns.Type(kind).String()+" records are made by who signs, and are left out")
 		return nil
@@ -170,7 +184,10 @@ func (d *draft) addPacked(s *scanned, kind wire.Type, packed []byte) error {
 		d.report(s.line, "records of type "+dns.Type(kind).String()+" cannot be proxied", codeNotProxiable)
 		return nil
 	}
-	if e.ttl == autoTTL {
+	if d.source.plain {
+		e.marks = 0
+	}
+	if e.ttl == autoTTL && !d.source.Replica {
 		e.ttl = automaticTTL
 	}
 	e.key = uint32(len(d.octets))
@@ -485,7 +502,7 @@ func (d *draft) has(name wire.Name) bool {
 
 // apex finds the SOA record, and makes the one that is served.
 func (d *draft) apex() {
-	own := false
+	own, servers := false, false
 	for i := range d.entries {
 		e := &d.entries[i]
 		if e.kind == wire.TypeSOA && e.keyLength > 0 {
@@ -498,6 +515,10 @@ func (d *draft) apex() {
 			d.soa = e
 		}
 		own = own || e.keyLength == 0
+		servers = servers || e.keyLength == 0 && e.kind == wire.TypeNS
+	}
+	if d.source.Replica && (d.soa == nil || !servers) {
+		d.report(0, "is a copy, and has no SOA record or no NS records of its own", 0)
 	}
 	if !own { // so that name is called for the apex
 		d.entries = slices.Insert(d.entries, 0, entry{})

@@ -20,6 +20,8 @@ type Keeper struct {
 	keys    keyring
 	journal *journal
 	notices []*notices
+	copies  map[wire.Name]*replica
+	slots   chan struct{} // for transfers from primaries
 	stop    context.CancelFunc
 	done    sync.WaitGroup
 
@@ -38,6 +40,10 @@ type KeeperOptions struct {
 	Secondaries []Secondary
 	// Grants say who may change zones.
 	Grants []Grant
+	// Replicas are those of the Zones that are had from others.
+	Replicas []Replica
+	// Refreshed is told what has become of them. Nil: nobody is.
+	Refreshed func(Refresh)
 	// Network carries notices. Nil: there are none.
 	Network Dialer
 	// Log hears of secondaries that cannot be told. Nil: nothing is logged.
@@ -60,12 +66,17 @@ type Secondary struct {
 type Request struct {
 	Octets []byte // changed by who hears it
 	Stream bool   // the reply may have many messages, of any size
+	// From reports whether an address is the sender's. Nil: it is nobody's.
+	From func(netip.Addr) bool
 }
 
 // NewKeeper makes a Keeper of what is served now, and of what before knows of it, which may be nil. Close it when it is no longer
 // needed.
 func NewKeeper(o *KeeperOptions, before *Keeper) *Keeper {
-	k := &Keeper{options: *o, keys: keyring{}, journal: &journal{}, known: map[wire.Name]*Zone{}, stop: func() {}}
+	k := &Keeper{
+		options: *o, keys: keyring{}, journal: &journal{}, known: map[wire.Name]*Zone{}, copies: map[wire.Name]*replica{},
+		slots: make(chan struct{}, maxRefreshes), stop: func() {},
+	}
 	if k.options.Log == nil {
 		k.options.Log = slog.New(slog.DiscardHandler)
 	}
@@ -80,6 +91,13 @@ func NewKeeper(o *KeeperOptions, before *Keeper) *Keeper {
 		k.journal, k.known, k.catalogs = before.journal, before.known, before.catalogs
 		before.mu.Unlock()
 	}
+	if k.options.Refreshed == nil {
+		k.options.Refreshed = func(Refresh) {}
+	}
+	for i := range o.Replicas {
+		r := &o.Replicas[i]
+		k.copies[r.Origin] = newReplica(k, r, before != nil && before.copies[r.Origin] != nil)
+	}
 	for i := range o.Secondaries {
 		for _, to := range o.Secondaries[i].Notify {
 			k.notices = append(k.notices, newNotices(k, &o.Secondaries[i], to))
@@ -88,8 +106,8 @@ func NewKeeper(o *KeeperOptions, before *Keeper) *Keeper {
 	return k
 }
 
-// Start begins to tell secondaries of changes, and of all zones once: what they have missed is not known. It goes on until ctx is
-// done, or Close.
+// Start begins to tell secondaries of changes, and of all zones once: what they have missed is not known. It begins to refresh the
+// copies of zones, too. Both go on until ctx is done, or Close.
 func (k *Keeper) Start(ctx context.Context) {
 	k.Changed()
 	for i := range k.options.Secondaries {
@@ -100,16 +118,19 @@ func (k *Keeper) Start(ctx context.Context) {
 	for _, z := range k.zones().byOrigin {
 		k.tell(z)
 	}
+	ctx, k.stop = context.WithCancel(ctx)
+	for _, r := range k.copies {
+		k.done.Go(func() { r.run(ctx) })
+	}
 	if k.options.Network == nil {
 		return
 	}
-	ctx, k.stop = context.WithCancel(ctx)
 	for _, n := range k.notices {
 		k.done.Go(func() { n.run(ctx) })
 	}
 }
 
-// Close ends what is being told.
+// Close ends what is being told, and transferred.
 func (k *Keeper) Close() {
 	k.stop()
 	k.done.Wait()
@@ -157,7 +178,7 @@ func lies(name wire.Name, list []wire.Name) bool { return slices.ContainsFunc(li
 
 // Hear treats a message, and gives each message of the reply to send, until that fails.
 func (k *Keeper) Hear(ctx context.Context, r Request, send func(reply []byte) error) {
-	d := dialogue{keeper: k, request: new(dns.Msg), stream: r.Stream, send: send}
+	d := dialogue{keeper: k, request: new(dns.Msg), stream: r.Stream, from: r.From, send: send}
 	if err := d.request.Unpack(r.Octets); err != nil {
 		d.garbled(r.Octets)
 		return
@@ -184,6 +205,7 @@ type dialogue struct {
 	signature *signature
 	key       *SharedKey // who has signed the request; nil: nobody that is known
 	stream    bool
+	from      func(netip.Addr) bool
 	send      func(reply []byte) error
 }
 
@@ -193,12 +215,12 @@ func (d *dialogue) answer(ctx context.Context) {
 	switch {
 	case err != nil:
 		d.refuse(dns.RcodeFormatError)
+	case d.request.Opcode == dns.OpcodeNotify:
+		d.refuse(d.notified(name))
 	case d.key == nil:
 		d.refuse(dns.RcodeRefused)
 	case d.request.Opcode == dns.OpcodeUpdate:
 		d.update(ctx, name)
-	case d.request.Opcode == dns.OpcodeNotify: // nothing here is a copy
-		d.refuse(dns.RcodeNotAuth)
 	case q.Qtype == dns.TypeAXFR, q.Qtype == dns.TypeIXFR:
 		d.transfer(ctx, name)
 	default:
@@ -278,7 +300,7 @@ func (d *dialogue) lookUp(name wire.Name, kind wire.Type) {
 		m.Ns = appendSet(m.Ns, &f.Cut.NS)
 	case TooLong:
 		m.Rcode = dns.RcodeYXDomain
-	case Withheld:
+	case Withheld, Expired:
 		m.Rcode = dns.RcodeServerFailure
 	}
 	for i := range f.Sets {

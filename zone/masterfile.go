@@ -83,7 +83,7 @@ func (m *MasterFile) Origin() wire.Name { return m.sheet.origin }
 
 // Settings returns what the file says of the zone as a whole.
 func (m *MasterFile) Settings() Settings {
-	settings, _ := readSettings(m.sheet.file, *m.sheet.head())
+	settings, _ := readSettings(m.sheet.file, *m.sheet.head(), Settings{})
 	return settings
 }
 

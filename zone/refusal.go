@@ -56,6 +56,7 @@ var (
 	errServers     = &Refusal{codeContent, "a delegation has 10 name servers at most"}
 	errEntangled   = &Refusal{Text: "other records would change with this one; edit the file itself"}
 	errSerial      = &Refusal{Text: "the serial of the SOA record cannot be found; write it in its usual form"}
+	errReplica     = &Refusal{codeContent, "the zone is a copy of its primaries', which alone can change it"}
 	errGenerated   = &Refusal{Text: "the record is made by $GENERATE; edit the file itself"}
 )
 

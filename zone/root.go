@@ -265,7 +265,7 @@ func (r *Root) visit(ctx context.Context, server netip.AddrPort) (err error) {
 	if err != nil {
 		return errNetwork // the error itself names the address
 	}
-	s := newSession(conn)
+	s := newSession(conn, maxTransfer)
 	defer s.close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })() // whoever reads sees it
 	have := r.Current(r.options.Now())

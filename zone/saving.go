@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"tacit/internal/place"
@@ -33,6 +34,9 @@ func Create(ctx context.Context, at File, now time.Time, o *Options, change func
 }
 
 func edit(ctx context.Context, at File, now time.Time, o *Options, read func(string) ([]byte, error), change func(*MasterFile) error) error {
+	if at.Replica {
+		return errReplica
+	}
 	path := place.Follow(at.Path)
 	unlock, err := place.Lock(ctx, path)
 	if err != nil {
@@ -63,6 +67,47 @@ func edit(ctx context.Context, at File, now time.Time, o *Options, read func(str
 	}
 	place.Sweep(path)
 	return place.Rewrite(path, after, NewFileMode)
+}
+
+// copyHead stands above what comes from a primary.
+const copyHead = "; This zone is a copy of its primaries': what is changed below is lost. Settings are kept.\n"
+
+const errSaving transferError = "zone file cannot be written"
+
+// An unfitError says what keeps a zone that was transferred from being served, in the words of a problem, which are constants.
+type unfitError string
+
+func (e unfitError) Error() string {
+	return "zone that was transferred cannot be served: a record " + string(e)
+}
+
+// ConstantText marks the type for the log.
+func (unfitError) ConstantText() {}
+
+// adopt puts what has come from a primary into the place of a zone file, below the settings that it had, if that can be served.
+func adopt(ctx context.Context, at File, now time.Time, o *Options, text []byte) error {
+	path := place.Follow(at.Path)
+	before, err := os.ReadFile(path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return errSaving
+	}
+	text = slices.Concat(settingLines(before), []byte(copyHead), text)
+	_, _, problems := Build(&Source{File: at.Path, Text: text, Origin: at.Origin, Changed: now, Replica: true}, now, o)
+	for i := range problems {
+		if p := &problems[i]; !p.Warning {
+			return unfitError(p.Text)
+		}
+	}
+	unlock, err := place.Lock(ctx, path)
+	if err != nil {
+		return errSaving
+	}
+	defer unlock()
+	place.Sweep(path)
+	if place.Rewrite(path, text, NewFileMode) != nil || os.Chtimes(path, now, now) != nil {
+		return errSaving
+	}
+	return nil
 }
 
 // judge reads the new text as who serves it will.

@@ -44,9 +44,10 @@ type Flattening uint8
 
 // Flattenings.
 const (
-	FlattenInZone Flattening = iota // those whose target lies in the zone
-	FlattenApex                     // no others
-	FlattenAll                      // all
+	FlattenInZone  Flattening = iota // those whose target lies in the zone
+	FlattenApex                      // no others
+	FlattenAll                       // all
+	FlattenNothing                   // none: what is had from a primary stands as it is there
 )
 
 var flattenings = map[string]Flattening{"in-zone": FlattenInZone, "apex": FlattenApex, "all": FlattenAll}
@@ -89,8 +90,8 @@ func (s *Settings) served(changed, now time.Time) bool {
 	return s.Status != Initializing && (s.Status != Deleted || now.Sub(changed) < deletedFor)
 }
 
-// readSettings reads the settings of a zone file.
-func readSettings(file string, text []byte) (s Settings, problems Problems) {
+// readSettings reads the settings of a zone file into s, which has what is so without them.
+func readSettings(file string, text []byte, s Settings) (_ Settings, problems Problems) {
 	number, late := 0, false
 	for line := range bytes.Lines(text) {
 		number++
@@ -111,6 +112,20 @@ func readSettings(file string, text []byte) (s Settings, problems Problems) {
 		}
 	}
 	return s, problems[:min(len(problems), maxProblems)]
+}
+
+// settingLines returns the lines of a zone file that have its settings.
+func settingLines(text []byte) (lines []byte) {
+	for line := range bytes.Lines(text) {
+		trimmed := bytes.TrimSpace(line)
+		if len(trimmed) > 0 && trimmed[0] != ';' {
+			break
+		}
+		if _, ok := settingLine(trimmed); ok {
+			lines = append(append(lines, trimmed...), '\n')
+		}
+	}
+	return lines
 }
 
 // Why a setting is none.

@@ -455,7 +455,7 @@ func TestStoreOfSignedZones(t *testing.T) {
 	if _, text := ask(Open(&o, nil)); text != "withheld" {
 		t.Error(text)
 	}
-	if again := Open(&o, s); again.files[File{wire.MustName("example.com."), path}].zone != rekeyed {
+	if again := Open(&o, s); again.files[File{Origin: wire.MustName("example.com."), Path: path}].zone != rekeyed {
 		t.Error("the same options build all zones anew")
 	}
 }

@@ -3,6 +3,7 @@ package zone
 import (
 	"cmp"
 	"context"
+	"errors"
 	"io/fs"
 	"maps"
 	"os"
@@ -50,8 +51,9 @@ type StoreOptions struct {
 
 // A File is where a zone comes from.
 type File struct {
-	Origin wire.Name
-	Path   string
+	Origin  wire.Name
+	Path    string
+	Replica bool // it is written with what comes from the zone's primaries, and by nobody else
 }
 
 // A file is what is known of a File.
@@ -63,6 +65,7 @@ type file struct {
 	zone     *Zone // nil: not served
 	withheld bool  // it was never good
 	until    time.Time
+	standing // of a replica
 }
 
 // unchanged reports whether a file is the one that was read.
@@ -139,6 +142,9 @@ func (s *Store) Files() []FileState {
 		if f.info != nil {
 			state.Changed = f.info.ModTime()
 		}
+		if f.expired {
+			state.Zone = nil
+		}
 		list = append(list, state)
 	}
 	return list
@@ -191,6 +197,9 @@ func (s *Store) look(following bool) {
 			delete(s.files, at)
 			changed = true
 		}
+	}
+	for _, f := range s.files {
+		changed = f.age(now) || changed
 	}
 	if changed || !following {
 		s.publish()
@@ -285,6 +294,7 @@ func (s *Store) read(at File, now time.Time) (changed bool) {
 		}
 	}()
 	f.build(&s.options, before, cmp.Or(before, s.past[at]), now)
+	f.begin()
 	if f.info != nil {
 		s.taken += f.info.Size() + takenByAny
 	}
@@ -308,7 +318,9 @@ func (f *file) build(o *StoreOptions, before, last *Zone, now time.Time) {
 		f.info, err = os.Stat(f.Path)
 	}
 	if err != nil {
-		f.problems = Problems{{File: f.Path, Text: "cannot be read", Detail: NewContent(err.Error())}}
+		if !f.Replica || !errors.Is(err, fs.ErrNotExist) { // which it does before it is had for the first time
+			f.problems = Problems{{File: f.Path, Text: "cannot be read", Detail: NewContent(err.Error())}}
+		}
 		f.zone, f.withheld = before, before == nil
 		return
 	}
@@ -320,7 +332,7 @@ func (f *file) build(o *StoreOptions, before, last *Zone, now time.Time) {
 		return
 	case z != nil && before != nil && z.withheld == before.withheld && z.saysTheSame(before):
 		z = before
-	case z != nil && last != nil && !isLater(z.serial, last.serial) && !z.saysTheSame(last):
+	case z != nil && last != nil && !f.Replica && !isLater(z.serial, last.serial) && !z.saysTheSame(last):
 		z, _, _ = Build(f.source(text, last.serial), now, &o.Options)
 	}
 	f.zone, f.settings = z, settings
@@ -330,17 +342,19 @@ func (f *file) build(o *StoreOptions, before, last *Zone, now time.Time) {
 }
 
 func (f *file) source(text []byte, after uint32) *Source {
-	return &Source{File: f.Path, Text: text, Origin: f.Origin, Changed: f.info.ModTime(), After: after}
+	return &Source{File: f.Path, Text: text, Origin: f.Origin, Changed: f.info.ModTime(), After: after, Replica: f.Replica}
 }
 
 func (s *Store) publish() {
 	list := make([]*Zone, 0, len(s.files))
 	for _, f := range s.files {
 		switch {
+		case f.expired:
+			list = append(list, &Zone{origin: f.zone.origin, withheld: true, replica: true})
 		case f.zone != nil:
 			list = append(list, f.zone)
 		case f.withheld:
-			list = append(list, &Zone{origin: f.Origin, withheld: true})
+			list = append(list, &Zone{origin: f.Origin, withheld: true, replica: f.Replica})
 		}
 	}
 	s.current.Store(NewZones(list...))

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"hash"
@@ -166,6 +167,91 @@ func (r keyring) verify(m *dns.Msg, octets []byte) (*signature, *SharedKey) {
 		s.failure = dns.RcodeBadSig
 	}
 	return s, nil
+}
+
+// A sequence verifies the messages of a reply that may have many: each signature is over the one before it and all messages since
+// (RFC 8945 section 5.3.1). The first and the last message have one, and no more than maxUnsigned in a row have none.
+type sequence struct {
+	keys     keyring // of one key
+	mac      string  // of the message that was signed last, the question at first
+	begun    bool
+	since    hash.Hash // over that MAC and what has come without a signature; nil: nothing has
+	unsigned int
+}
+
+const maxUnsigned = 99
+
+const (
+	errUnsigned     transferError = "reply is not signed as it should be"
+	errSignature    transferError = "reply has a signature of another key, or a wrong one: is the secret the same on both sides?"
+	errClocks       transferError = "reply has a signature of another time: are the clocks right on both sides?"
+	errKeyRefused   transferError = "server does not know the key, or its secret is another one"
+	errServerClocks transferError = "server finds the signature to be of another time: are the clocks right on both sides?"
+)
+
+// link verifies the next message. octets are changed.
+func (s *sequence) link(m *dns.Msg, octets []byte) error {
+	t := m.IsTsig()
+	switch {
+	case t == nil && s.begun && s.unsigned < maxUnsigned:
+		s.unsigned++
+		if s.since == nil {
+			s.since = s.hash()
+		}
+		s.since.Write(octets)
+		return nil
+	case t == nil:
+		return errUnsigned
+	case t.Error == dns.RcodeBadTime:
+		return errServerClocks
+	case t.Error != dns.RcodeSuccess:
+		return errKeyRefused
+	}
+	err := dns.TsigVerifyWithProvider(octets, s, s.mac, s.begun)
+	s.mac, s.begun, s.since, s.unsigned = t.MAC, true, nil, 0
+	switch {
+	case errors.Is(err, dns.ErrTime):
+		return errClocks
+	case err != nil:
+		return errSignature
+	}
+	return nil
+}
+
+// ended reports whether the last message was signed.
+func (s *sequence) ended() bool { return s.begun && s.unsigned == 0 }
+
+// hash begins the MAC of a message with the one before it.
+func (s *sequence) hash() hash.Hash {
+	for _, key := range s.keys {
+		h := key.mac()
+		octets, _ := hex.DecodeString(s.mac) // the library has made it of octets
+		h.Write(binary.BigEndian.AppendUint16(nil, uint16(len(octets))))
+		h.Write(octets)
+		return h
+	}
+	return nil
+}
+
+var _ dns.TsigProvider = (*sequence)(nil)
+
+// Generate is not used.
+func (s *sequence) Generate([]byte, *dns.TSIG) ([]byte, error) { return nil, dns.ErrSecret }
+
+// Verify compares the MAC of a message: msg begins with the MAC before it, in whose place stands all that has come since.
+func (s *sequence) Verify(msg []byte, t *dns.TSIG) error {
+	if s.since == nil {
+		return s.keys.Verify(msg, t)
+	}
+	if s.keys.find(t) == nil {
+		return dns.ErrSecret
+	}
+	s.since.Write(msg[2+len(s.mac)/2:])
+	got, err := hex.DecodeString(t.MAC)
+	if err != nil || !hmac.Equal(s.since.Sum(nil), got) {
+		return dns.ErrSig
+	}
+	return nil
 }
 
 // hasStray reports whether a TSIG record stands where none may be: anywhere but at the end (RFC 8945 section 5.1).

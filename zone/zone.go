@@ -12,7 +12,8 @@ type Zone struct {
 	records int
 	cuts    bool // some names are delegated, or redirected by a DNAME
 
-	withheld bool    // the file is bad, or its key is not there: nothing is said
+	withheld bool    // the file is bad, or its key is not there, or it has expired: nothing is said
+	replica  bool    // it is had from primaries
 	signer   *Signer // nil: not signed
 }
 
@@ -43,6 +44,7 @@ const (
 	Delegated                    // the servers of Cut have the answer
 	TooLong                      // Sets have a DNAME, which makes the name too long (RFC 6672 section 2.2)
 	Withheld                     // the zone could not be read, and nobody else has its names
+	Expired                      // there is no copy of the zone from its primaries, or none that may still be used (RFC 1034 section 4.3.5)
 )
 
 // A Finding is what a zone holds for a name and type.
@@ -75,6 +77,9 @@ func (z *Zone) Find(name wire.Name, kind wire.Type) Finding {
 
 func (z *Zone) find(name wire.Name, kind wire.Type) Finding {
 	if z.withheld {
+		if z.replica {
+			return Finding{Outcome: Expired}
+		}
 		return Finding{Outcome: Withheld}
 	}
 	var buf [maxKey + 2]byte

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,10 +88,13 @@ func (z *zoneFiles) check(cmd *cobra.Command, files []zone.File, strict bool) er
 	var readable []*zone.MasterFile
 	for _, f := range files {
 		text, err := os.ReadFile(f.Path)
+		if f.Replica && errors.Is(err, fs.ErrNotExist) { // it has not been transferred yet
+			continue
+		}
 		if err != nil {
 			return fail(err)
 		}
-		_, _, problems := zone.Build(&zone.Source{File: f.Path, Text: text, Origin: f.Origin}, time.Now(), &z.options)
+		_, _, problems := zone.Build(&zone.Source{File: f.Path, Text: text, Origin: f.Origin, Replica: f.Replica}, time.Now(), &z.options)
 		all = append(all, problems...)
 		if m, _ := zone.ReadMasterFile(f.Path, text, f.Origin); m != nil {
 			readable = append(readable, m)

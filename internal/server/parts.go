@@ -151,7 +151,7 @@ func Check(c *config.Config) error {
 	_, hints := readHints(c.Recursion.RootHints)
 	_, roots := forwards(c)
 	_, tokens := readTokens(c)
-	return errors.Join(hints, roots, tokens, checkPairs(c), checkCache(c), checkKeys(c))
+	return errors.Join(hints, roots, tokens, checkPairs(c), checkCache(c), checkKeys(c), checkReplicas(c))
 }
 
 var errVainAnchor = errors.New("dnssec.trust_anchors: a digest is not as long as its type asks for: no key can match it")
@@ -208,7 +208,7 @@ func servedZones(c *config.Config) []wire.Name {
 func forwards(c *config.Config) ([]resolver.Forward, error) {
 	var list []resolver.Forward
 	for _, f := range c.Forwards {
-		roots, err := readRoots(f.CAFile)
+		roots, err := readRoots("forward.ca_file", f.CAFile)
 		if err != nil {
 			return nil, err
 		}
@@ -232,17 +232,17 @@ func upstreamServer(u *config.Upstream, roots *x509.CertPool) upstream.Server {
 var errNoCertificate = errors.New("no certificate in PEM")
 
 // readRoots returns nil for the system's.
-func readRoots(path string) (*x509.CertPool, error) {
+func readRoots(option, path string) (*x509.CertPool, error) {
 	if path == "" {
 		return nil, nil
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("forward.ca_file: %w", err)
+		return nil, fmt.Errorf("%s: %w", option, err)
 	}
 	roots := x509.NewCertPool()
 	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("forward.ca_file: %s: %w", path, errNoCertificate)
+		return nil, fmt.Errorf("%s: %s: %w", option, path, errNoCertificate)
 	}
 	return roots, nil
 }

@@ -148,11 +148,11 @@ func tellProblems(env Env, path string, problems zone.Problems) {
 }
 
 // broken returns what is wrong with the zones that the configuration names one by one. At the start there is no version of them
-// that was good, and without one their names would fail.
+// that was good, and without one their names would fail. Primaries give another.
 func (z *zones) broken(c *config.Config) error {
 	var list zone.Problems
 	for _, p := range z.Problems() {
-		if !p.Warning && slices.ContainsFunc(c.Zones.Files, func(f zone.File) bool { return f.Path == p.File }) {
+		if !p.Warning && slices.ContainsFunc(c.Zones.Files, func(f zone.File) bool { return f.Path == p.File && !f.Replica }) {
 			list = append(list, p)
 		}
 	}
