@@ -114,6 +114,7 @@ const (
 	errNoRData problemText = "has no RDATA"
 	errBroken  problemText = "cannot be put into a message"
 	errHuge    problemText = "zone is too large"
+	errBare    problemText = "the copy has no SOA record, or no NS records of its own"
 	errTTL     problemText = "has a TTL of more than 2147483647" // RFC 2181 section 8
 )
 
@@ -518,7 +519,7 @@ func (d *draft) apex() {
 		servers = servers || e.keyLength == 0 && e.kind == wire.TypeNS
 	}
 	if d.source.Replica && (d.soa == nil || !servers) {
-		d.report(0, "is a copy, and has no SOA record or no NS records of its own", 0)
+		d.report(0, errBare.Error(), 0)
 	}
 	if !own { // so that name is called for the apex
 		d.entries = slices.Insert(d.entries, 0, entry{})

@@ -78,7 +78,7 @@ const errSaving transferError = "zone file cannot be written"
 type unfitError string
 
 func (e unfitError) Error() string {
-	return "zone that was transferred cannot be served: a record " + string(e)
+	return "zone that was transferred cannot be served: " + string(e)
 }
 
 // ConstantText marks the type for the log.
@@ -94,8 +94,12 @@ func adopt(ctx context.Context, at File, now time.Time, o *Options, text []byte)
 	text = slices.Concat(settingLines(before), []byte(copyHead), text)
 	_, _, problems := Build(&Source{File: at.Path, Text: text, Origin: at.Origin, Changed: now, Replica: true}, now, o)
 	for i := range problems {
-		if p := &problems[i]; !p.Warning {
+		switch p := &problems[i]; {
+		case p.Warning:
+		case p.Line == 0:
 			return unfitError(p.Text)
+		default:
+			return unfitError("a record " + p.Text)
 		}
 	}
 	unlock, err := place.Lock(ctx, path)
