@@ -99,6 +99,9 @@ func TestKeeperHearsWhatIsOfZones(t *testing.T) {
 				if fmt.Sprint(k.heard) != fmt.Sprint(want) {
 					t.Errorf("heard %v, want %v", k.heard, want)
 				}
+				if c.kept && (!k.from(netip.MustParseAddr("192.0.2.1")) || k.from(netip.MustParseAddr("192.0.2.2"))) {
+					t.Error("it is not from where it is from")
+				}
 				if n := errands(s); n != 0 {
 					t.Errorf("%d slots are left behind", n)
 				}

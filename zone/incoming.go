@@ -248,17 +248,20 @@ func (z *Zone) alter(k key, kind wire.Type) *altered {
 	return a
 }
 
-// change takes a record out or puts one in, and reports whether that could be done.
+// change takes a record out or puts one in, and reports whether that could be done. To put in what is there is none of RFC 1995's
+// differences, but it is what NSD 4.6 makes for a zone's apex, and leads to the same.
 func (a *altered) change(rdata []byte, ttl uint32, gone bool) bool {
 	canonical := wire.AppendCanonical(nil, a.kind, rdata)
 	at := slices.IndexFunc(a.rdata, func(o []byte) bool { return bytes.Equal(wire.AppendCanonical(nil, a.kind, o), canonical) })
 	switch {
 	case gone && at >= 0:
 		a.rdata = slices.Delete(slices.Clone(a.rdata), at, at+1)
-	case !gone && at < 0:
+	case gone:
+		return false
+	case at < 0:
 		a.rdata, a.ttl = append(a.rdata[:len(a.rdata):len(a.rdata)], rdata), ttl
 	default:
-		return false
+		a.ttl = ttl
 	}
 	return true
 }

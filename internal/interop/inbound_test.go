@@ -77,7 +77,7 @@ ns.sub 300 A 198.51.100.23
 
 func inboundTextAt(serial string) string { return strings.Replace(inboundText, "SERIAL", serial, 1) }
 
-// bigRecords are as many as need some hundred messages, of which NSD signs one in a hundred.
+// bigRecords are as many as need some hundred messages.
 const bigRecords = 150_000
 
 func openInbound(t *testing.T) *inbound {
@@ -356,6 +356,9 @@ func (in *inbound) testChanges(t *testing.T) {
 		in.compare(t, zone, host)
 	}
 	in.expectLog(t, in.knotd, "fromknot.example.] IXFR, outgoing", "tlsknot.example.] IXFR, outgoing")
+	if text, err := os.ReadFile(in.nsd.log); err != nil || strings.Count(string(text), "axfr for fromnsd.example.") != 1 || strings.Count(string(text), "ixfr for fromnsd.example.") != 1 {
+		t.Errorf("NSD has not given the change piece by piece: %v\n%s", err, text)
+	}
 	in.terminated.mu.Lock()
 	defer in.terminated.mu.Unlock()
 	if in.terminated.accepted < 2 || in.terminated.refused > 0 {
