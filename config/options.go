@@ -385,7 +385,8 @@ var options = []option{
 		table: "zone", key: "primaries", kind: listKind, form: formPrimary, standard: `[]`,
 		about: "Servers to transfer the zone from, as a whole or what has changed (AXFR, IXFR). An address alone is asked in clear over TCP, " +
 			"and tls://ADDRESS over TLS 1.3 (RFC 9103), never in clear; the port is 53 or 853 when left out. What stands behind #, a name " +
-			"or a pin, is what the server has to prove, as in forward.upstreams. Empty: the zone is our own.",
+			"or a pin, is what the server has to prove, as in forward.upstreams. That there is something new is heard from them (NOTIFY, RFC 1996) if " +
+			"they are served at all (access.allow). Empty: the zone is our own.",
 		set: func(k *checker, v value) { last(k.config.Zones.Replicas).Primaries = all(k, v, parsePrimary) },
 	},
 	{

@@ -30,7 +30,16 @@
 //
 // At and below a zone cut nothing is proxied: what stands there is glue, and given as it is (Leaks warns of it).
 //
-// Limitations: local zones are not transferred from elsewhere, and catalogs of others are not followed. The key of a signed zone is not rolled; to do
+// It also keeps copies of zones that others are primaries of: each Replica is refreshed by the times of its SOA record and when a primary
+// gives notice, by IXFR or AXFR, and kept as a zone file, which outlives a restart and which nobody else may change. A copy is taken as a
+// whole or not at all, by the rules for files, and not answered for once it has expired.
+//
+// Limitations: catalogs of others are not followed. A zone that its primary signs is refused: its signatures and denials could not be given; the
+// settings in the file of a copy can have it signed here. What is marked as proxied in the file of a copy is so until the next
+// transfer. What a zone file must not have, such as a delegation beside other records, keeps a whole transfer out. A transfer has at
+// most 128 MiB and 2,000,000 records, and each one makes the zone anew, however little has changed. Primaries are asked over TCP and TLS
+// only, one connection for each refresh, not padded; a server need not choose the ALPN "dot" (RFC 9103 section 7.1), which NSD 4.6
+// does not. Those who are not signed for are known by the addresses of their notices. The key of a signed zone is not rolled; to do
 // so, a new key is put in its place, while nobody remembers the old one. A denial costs a signature, about 40 µs, for each name and
 // day. The answer to QTYPE ANY is none of the zone's (RFC 8482), and not signed. A zone served here below another one that is signed
 // needs its delegation in there. Records that a file makes by $GENERATE are edited with an editor only, and a file has 262,144 of them

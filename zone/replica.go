@@ -48,6 +48,7 @@ const (
 // A replica is a Replica that is being kept.
 type replica struct {
 	Replica
+	at      File
 	keeper  *Keeper
 	wake    chan struct{} // somebody has said that there is something new
 	last    int           // the primary that answered last
@@ -57,7 +58,11 @@ type replica struct {
 }
 
 func newReplica(k *Keeper, r *Replica, known bool) *replica {
-	return &replica{Replica: *r, keeper: k, wake: make(chan struct{}, 1), known: known}
+	of := &replica{Replica: *r, keeper: k, wake: make(chan struct{}, 1), known: known}
+	if i := slices.IndexFunc(k.options.Zones.options.Files, func(f File) bool { return f.Origin == r.Origin }); i >= 0 {
+		of.at = k.options.Zones.options.Files[i]
+	}
+	return of
 }
 
 // run keeps the copy until ctx is done, by the times of its SOA record (RFC 1034 section 4.3.5).
@@ -72,7 +77,8 @@ func (r *replica) run(ctx context.Context) {
 	}
 }
 
-func (r *replica) holds() holding { return r.keeper.options.Zones.holds(r.Origin) }
+// holds returns the copy as it is.
+func (r *replica) holds() holding { return r.keeper.options.Zones.copyAt(r.at) }
 
 // rest waits until it is time, or somebody says that there is something new, which is not heard at first.
 func (r *replica) rest(ctx context.Context, deaf, pause time.Duration) (noticed bool) {
@@ -136,7 +142,7 @@ func (r *replica) refresh(ctx context.Context, noticed bool) {
 		}
 		r.failed, r.expired = 0, false
 	}
-	if r.expired { // before files are looked at again
+	if before.usable != after.usable { // and files are looked at only now and then
 		r.keeper.options.Zones.Look()
 	}
 }

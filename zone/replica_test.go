@@ -250,6 +250,19 @@ func (c *copying) asks() string {
 	return text
 }
 
+// cut makes the giver be out of reach, or not.
+func (c *copying) cut(down bool) {
+	c.giver.mu.Lock()
+	defer c.giver.mu.Unlock()
+	c.giver.down = down
+}
+
+func (c *copying) dials() int {
+	c.giver.mu.Lock()
+	defer c.giver.mu.Unlock()
+	return c.giver.dialed
+}
+
 func (c *copying) give(reply func(*dns.Msg) []*dns.Msg) {
 	c.giver.mu.Lock()
 	defer c.giver.mu.Unlock()
@@ -304,10 +317,10 @@ func TestReplicaExpires(t *testing.T) {
 		g := &giver{reply: gives("7", zoneBody, nil)}
 		c := copies(t, g, nil, directory)
 		c.pass(30 * time.Minute)
-		g.down = true
+		c.cut(true)
 		c.pass(23*time.Hour + 29*time.Minute)
 		c.expect(www, wire.TypeA, "300 IN A 192.0.2.2")
-		if n := g.dialed - 1; n < 130 || n > 140 { // once an hour has passed, every ten minutes
+		if n := c.dials() - 1; n < 130 || n > 140 { // once an hour has passed, every ten minutes
 			t.Errorf("%d attempts", n)
 		}
 		c.Close()
@@ -320,7 +333,7 @@ func TestReplicaExpires(t *testing.T) {
 		if n := len(c.events); n != 2 || !c.events[1].Expired || c.events[1].Err != errNetwork { //nolint:errorlint // the same
 			t.Errorf("%+v", c.events)
 		}
-		g.down = false
+		c.cut(false)
 		c.give(gives("3", zoneBody, nil)) // what has expired does not keep an older one out
 		c.pass(time.Hour)
 		c.expect(www, wire.TypeA, "300 IN A 192.0.2.2")
@@ -346,7 +359,7 @@ func TestReplicaIsConfirmed(t *testing.T) {
 			t.Error("the zone was made anew")
 		}
 		c.Close()
-		g.down = true
+		c.cut(true)
 		c = copies(t, g, nil, directory)
 		defer c.Close()
 		c.pass(22 * time.Hour)
@@ -362,8 +375,8 @@ func TestReplicaThatNeverComes(t *testing.T) {
 		defer c.Close()
 		c.expect(www, wire.TypeA, "expired")
 		c.pass(24 * time.Hour)
-		if g.dialed < 24 || g.dialed > 40 {
-			t.Errorf("%d attempts", g.dialed)
+		if n := c.dials(); n < 24 || n > 40 {
+			t.Errorf("%d attempts", n)
 		}
 		if len(c.events) != 1 || len(c.store.Problems()) != 0 {
 			t.Errorf("%+v, %v", c.events, c.store.Problems())

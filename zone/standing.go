@@ -3,8 +3,6 @@ package zone
 import (
 	"os"
 	"time"
-
-	"tacit/internal/wire"
 )
 
 // A standing is how old a copy is. The time at which a primary has given it, or has said that it is the latest, is the time of its
@@ -59,35 +57,32 @@ type holding struct {
 // serial is that of the primary, whatever the settings make of the zone.
 func (h *holding) serial() uint32 { return h.zone.serial }
 
-// holds returns the copy of a zone.
-func (s *Store) holds(origin wire.Name) (h holding) {
+// copyAt returns the copy in a file.
+func (s *Store) copyAt(at File) (h holding) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.files {
-		if f.Replica && f.Origin == origin && f.zone != nil {
-			return holding{zone: f.zone, until: f.end(), usable: s.options.Now().Before(f.end())}
-		}
+	if f := s.files[at.Path]; f != nil && f.Replica && f.zone != nil {
+		h = holding{zone: f.zone, until: f.end(), usable: s.options.Now().Before(f.end())}
 	}
 	return h
 }
 
 // confirm notes that a primary has said that a copy is the latest.
-func (s *Store) confirm(origin wire.Name) {
+func (s *Store) confirm(at File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, f := range s.files {
-		if !f.Replica || f.Origin != origin || f.zone == nil {
-			continue
-		}
-		now := s.options.Now()
-		f.confirmed = now
-		before, err := os.Stat(f.Path)
-		if err != nil || !f.unchanged(before) || os.Chtimes(f.Path, now, now) != nil {
-			continue // it is known here, at least
-		}
-		if after, err := os.Stat(f.Path); err == nil && os.SameFile(before, after) {
-			f.info = after
-		}
+	f := s.files[at.Path]
+	if f == nil || !f.Replica || f.zone == nil {
+		return
+	}
+	now := s.options.Now()
+	f.confirmed = now
+	before, err := os.Stat(f.Path)
+	if err != nil || !f.unchanged(before) || os.Chtimes(f.Path, now, now) != nil {
+		return // it is known here, at least
+	}
+	if after, err := os.Stat(f.Path); err == nil && os.SameFile(before, after) {
+		f.info = after
 	}
 }
 

@@ -3,8 +3,6 @@ package zone
 import (
 	"context"
 	"errors"
-
-	"tacit/internal/wire"
 )
 
 // visit asks one primary whether there is something newer than the copy, and takes it; news is whether there is.
@@ -28,11 +26,7 @@ func (r *replica) visit(ctx context.Context, p *Primary) (news bool, err error) 
 	if h := r.holds(); h.usable && !isLater(in.soa.Serial, h.serial()) {
 		return false, errOlder
 	}
-	at, ok := store.placeOf(r.Origin)
-	if !ok {
-		return false, errSaving
-	}
-	if err := adopt(ctx, at, store.options.Now(), &store.options.Options, text); err != nil {
+	if err := adopt(ctx, r.at, store.options.Now(), &store.options.Options, text); err != nil {
 		return false, err
 	}
 	store.Look()
@@ -59,7 +53,7 @@ func (r *replica) fetch(ctx context.Context, p *Primary, piecemeal bool) (in *in
 	}
 	switch h := r.holds(); {
 	case h.zone != nil && serial == h.serial():
-		r.keeper.options.Zones.confirm(r.Origin)
+		r.keeper.options.Zones.confirm(r.at)
 		return nil, nil, nil
 	case h.usable && !isLater(serial, h.serial()):
 		return nil, nil, errOlder
@@ -86,8 +80,7 @@ func errConnection(err error) error {
 // follow takes what has changed since the copy was made.
 func (r *replica) follow(q *inquiry) (*incoming, []byte, error) {
 	store := r.keeper.options.Zones
-	at, _ := store.placeOf(r.Origin)
-	base, err := store.plain(at)
+	base, err := store.plain(r.at)
 	if err != nil {
 		return nil, nil, errPiecemeal
 	}
@@ -105,14 +98,4 @@ func (r *replica) follow(q *inquiry) (*incoming, []byte, error) {
 		return nil, nil, errPiecemeal
 	}
 	return in, text, nil
-}
-
-// placeOf returns the file of a copy.
-func (s *Store) placeOf(origin wire.Name) (File, bool) {
-	for _, f := range s.options.Files {
-		if f.Replica && f.Origin == origin {
-			return f, true
-		}
-	}
-	return File{}, false
 }

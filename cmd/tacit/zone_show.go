@@ -144,7 +144,11 @@ func newZoneList() *cobra.Command {
 func describeZone(f zone.File) []any {
 	m, err := readZone(f)
 	if err != nil {
-		return []any{f.Origin.Reveal(), "bad", "-", "-", f.Path}
+		status := "bad"
+		if _, err := os.Stat(f.Path); f.Replica && errors.Is(err, fs.ErrNotExist) {
+			status = "not transferred yet"
+		}
+		return []any{f.Origin.Reveal(), status, "-", "-", f.Path}
 	}
 	records, proxied := m.Records(), 0
 	for i := range records {
@@ -159,6 +163,9 @@ func describeZone(f zone.File) []any {
 	}
 	if s.Partial {
 		status += ", partial"
+	}
+	if f.Replica {
+		status += ", a copy"
 	}
 	return []any{f.Origin.Reveal(), status, len(records), proxied, f.Path}
 }

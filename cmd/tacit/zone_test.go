@@ -205,6 +205,31 @@ func TestZoneListAndShow(t *testing.T) {
 	expect(t, stdout, "shop  3600  A     ", "192.0.2.2", "the shop", "blog  auto  A     proxied  192.0.2.1")
 }
 
+// A copy of a primary's zone is shown, and not changed; before it has come for the first time, nothing is wrong with that.
+func TestZoneOfPrimaries(t *testing.T) {
+	configuration, path, _ := zoneWorld(t, zoneText)
+	text := strings.NewReplacer("file = 'example.com.zone'", "file = 'example.com.zone'\nprimaries = ['192.0.2.53']").Replace(fileText(t, configuration))
+	text += "[[zone]]\nname = 'example.org'\nfile = 'example.org.zone'\nprimaries = ['192.0.2.53']\n"
+	if err := os.WriteFile(configuration, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{
+		{"set", "example.com", "x", "A", "192.0.2.1"}, {"delete", "example.com", "shop", "A"}, {"proxy", "off", "blog.example.com"},
+		{"set", "example.org", "x", "A", "192.0.2.1"}, {"import", "example.org", path}, {"import", "example.com", path},
+	} {
+		_, stderr := call(t, exitUsage, append(append([]string{"zone"}, args...), "-c", configuration)...)
+		expect(t, stderr, "the zone is a copy of its primaries', which alone can change it")
+	}
+	if got := fileText(t, path); got != zoneText {
+		t.Errorf("the file has become\n%s", got)
+	}
+	stdout, _ := call(t, exitGood, "zone", "list", "-c", configuration)
+	expect(t, stdout, "example.com.  active, a copy", "example.org.  not transferred yet")
+	stdout, _ = call(t, exitGood, "zone", "check", "-c", configuration)
+	expect(t, stdout, "no mistakes")
+	call(t, exitGood, "check", configuration)
+}
+
 // A zone goes out as it came in, and a new one gets a file.
 func TestZoneImportAndExport(t *testing.T) {
 	configuration, _, directory := zoneWorld(t, zoneText)
