@@ -39,7 +39,8 @@ primaries = []
 	want := []Replica{{
 		Zone: wire.MustName("test"), Key: wire.MustName("k.test"), Signed: true, CAFile: "/etc/tacit/ca.pem",
 		Primaries: []Upstream{
-			{Addr: netip.MustParseAddrPort("192.0.2.1:53")}, {Addr: netip.MustParseAddrPort("[2001:db8::1]:5353")},
+			{Addr: netip.MustParseAddrPort("192.0.2.1:53")},
+			{Addr: netip.MustParseAddrPort("[2001:db8::1]:5353")},
 			{Transport: upstream.TLS, Addr: netip.MustParseAddrPort("192.0.2.2:853"), Name: "ns.example"},
 		},
 	}}

@@ -503,7 +503,7 @@ func (d *draft) has(name wire.Name) bool {
 
 // apex finds the SOA record, and makes the one that is served.
 func (d *draft) apex() {
-	own, servers := false, false
+	own := false
 	for i := range d.entries {
 		e := &d.entries[i]
 		if e.kind == wire.TypeSOA && e.keyLength > 0 {
@@ -516,10 +516,9 @@ func (d *draft) apex() {
 			d.soa = e
 		}
 		own = own || e.keyLength == 0
-		servers = servers || e.keyLength == 0 && e.kind == wire.TypeNS
 	}
-	if d.source.Replica && (d.soa == nil || !servers) {
-		d.report(0, errBare.Error(), 0)
+	if d.source.Replica {
+		d.checkCopy()
 	}
 	if !own { // so that name is called for the apex
 		d.entries = slices.Insert(d.entries, 0, entry{})
@@ -536,6 +535,14 @@ func (d *draft) apex() {
 	}
 	if d.soa != nil {
 		binary.BigEndian.PutUint32(serialIn(d.rdata(d.soa)), d.zone.serial)
+	}
+}
+
+// checkCopy finds a copy without what makes a zone: here, a zone of our own is given it.
+func (d *draft) checkCopy() {
+	servers := slices.ContainsFunc(d.entries, func(e entry) bool { return e.keyLength == 0 && e.kind == wire.TypeNS })
+	if d.soa == nil || !servers {
+		d.report(0, errBare.Error(), 0)
 	}
 }
 

@@ -259,7 +259,7 @@ func (a *altered) change(rdata []byte, ttl uint32, gone bool) bool {
 	case gone:
 		return false
 	case at < 0:
-		a.rdata, a.ttl = append(a.rdata[:len(a.rdata):len(a.rdata)], rdata), ttl
+		a.rdata, a.ttl = append(slices.Clip(a.rdata), rdata), ttl
 	default:
 		a.ttl = ttl
 	}

@@ -26,6 +26,8 @@ type giver struct {
 	mu     sync.Mutex
 	key    *SharedKey // nil: it does not sign
 	gap    int        // messages between two signatures
+	open   bool       // the last message has none
+	twist  func(octets []byte) []byte
 	down   bool
 	reply  func(q *dns.Msg) []*dns.Msg
 	asked  []string
@@ -61,7 +63,11 @@ func (g *giver) serve(conn net.Conn) {
 		}
 		g.mu.Lock()
 		g.asked = append(g.asked, dns.TypeToString[q.Question[0].Qtype])
-		list, key, gap := g.reply(q), g.key, g.gap
+		list, key, gap, twist := g.reply(q), g.key, g.gap, g.twist
+		end := len(list) - 1
+		if g.open && end > 0 {
+			end++
+		}
 		g.mu.Unlock()
 		mac := ""
 		if t := q.IsTsig(); t != nil {
@@ -72,7 +78,11 @@ func (g *giver) serve(conn net.Conn) {
 			if m == nil { // it falls silent
 				continue
 			}
-			if _, err := c.Write(s.pack(m, i == len(list)-1)); err != nil {
+			octets := s.pack(m, i == end)
+			if twist != nil {
+				octets = twist(octets)
+			}
+			if _, err := c.Write(octets); err != nil {
 				return
 			}
 		}
@@ -457,6 +467,12 @@ func TestBrokenTransfersChangeNothing(t *testing.T) {
 				if after, err := os.ReadFile(k.path); err != nil || !bytes.Equal(before, after) {
 					t.Errorf("the file has become\n%s", after)
 				}
+				if k.asks(); errors.Is(c.want, errOlder) && name == "an older serial" {
+					k.pass(10 * time.Minute)
+					if got := k.asks(); got != "SOA" {
+						t.Error("asked:", got)
+					}
+				}
 				k.give(good)
 				k.pass(time.Hour)
 				k.expect(www, wire.TypeA, "300 IN A 192.0.2.3")
@@ -547,6 +563,86 @@ func TestReplicaVerifiesSignatures(t *testing.T) {
 					t.Errorf("reason: %v", got)
 				}
 			})
+		})
+	}
+}
+
+// RFC 8945 sections 5.1 and 5.3.1: the last message is signed, and there is one signature, behind all else.
+func TestReplicaWantsSignaturesInTheirPlace(t *testing.T) {
+	behind := func(rr dns.RR) func([]byte) []byte {
+		return func(octets []byte) []byte {
+			more := make([]byte, 512)
+			end, err := dns.PackRR(rr, more, 0, nil, false)
+			if err != nil {
+				panic(err)
+			}
+			octets[11]++ // ARCOUNT
+			return append(octets, more[:end]...)
+		}
+	}
+	twice := behind(&dns.TSIG{
+		Hdr: dns.RR_Header{Name: secondaryKey.name.Reveal(), Rrtype: dns.TypeTSIG, Class: dns.ClassANY}, Algorithm: secondaryKey.algorithm,
+		Fudge: fudge, MACSize: 1, MAC: "00",
+	})
+	for name, c := range map[string]struct {
+		giver *giver
+		want  error
+	}{
+		"the last has none":     {&giver{gap: 99, open: true}, errUnsigned},
+		"a record behind it":    {&giver{twist: behind(readRecords("x 300 TXT x\n")[0])}, errMuddled},
+		"another one behind it": {&giver{twist: twice}, errMuddled},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c.giver.key, c.giver.reply = secondaryKey, gives("7", zoneBody, nil)
+				k := copies(t, c.giver, secondaryKey, t.TempDir())
+				defer k.Close()
+				k.expect(www, wire.TypeA, "expired")
+				if got := k.events[0].Err; !errors.Is(got, c.want) {
+					t.Errorf("reason: %v", got)
+				}
+			})
+		})
+	}
+}
+
+// RFC 1995 section 4: each difference begins where the one before it has ended, and goes forwards (RFC 1982).
+func TestIncomingFollowsVersions(t *testing.T) {
+	whole := func(serials ...string) (text string) {
+		for _, s := range serials {
+			text += soaLine(s)
+		}
+		return text
+	}
+	for name, c := range map[string]struct {
+		since uint32
+		text  string
+		want  error
+		end   phase
+	}{
+		"one difference":              {7, whole("9", "7", "9", "9"), nil, over},
+		"two":                         {7, whole("9", "7", "8", "8", "9", "9"), nil, over},
+		"over the end of the numbers": {4294967295, whole("3", "4294967295", "1", "1", "3", "3"), nil, over},
+		"no more than is known":       {9, whole("9"), nil, begun},
+		"a gap":                       {7, whole("9", "7", "8", "7"), errSequence, adding},
+		"backwards":                   {7, whole("9", "7", "6"), errSequence, adding},
+		"standing still":              {7, whole("9", "7", "7"), errSequence, adding},
+		"too far":                     {7, whole("9", "7", "10"), errSequence, adding},
+		"on and on":                   {7, whole("9", "7", "9", "9", "9"), errTrailing, over},
+		"from another version":        {7, whole("9", "6"), errEnd, begun},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := newIncoming(wire.MustName("example.com."))
+			in.since, in.known = c.since, true
+			var err error
+			for _, rr := range readRecords(c.text) {
+				if err = in.take(rr); err != nil {
+					break
+				}
+			}
+			if !errors.Is(err, c.want) || in.phase != c.end {
+				t.Errorf("%v, phase %d", err, in.phase)
+			}
 		})
 	}
 }
@@ -741,8 +837,11 @@ func TestReplicaIsAnsweredAsItIs(t *testing.T) {
 		want Outcome
 		ttl  uint32
 	}{
-		{"alias.example.com.", wire.TypeA, Alias, 300}, {"new.example.com.", 16, Answered, 1}, {"x.wild.example.com.", 65280, Answered, 300},
-		{"example.com.", wire.TypeNS, Answered, 3600}, {"example.com.", wire.TypeSOA, Answered, 3600},
+		{"alias.example.com.", wire.TypeA, Alias, 300},
+		{"new.example.com.", 16, Answered, 1},
+		{"x.wild.example.com.", 65280, Answered, 300},
+		{"example.com.", wire.TypeNS, Answered, 3600},
+		{"example.com.", wire.TypeSOA, Answered, 3600},
 	} {
 		f := z.Find(wire.MustName(c.name), c.kind)
 		if f.Outcome != c.want || f.Sets[0].TTL != c.ttl || f.Sets[0].Data.Count() != 1 {

@@ -214,8 +214,12 @@ func TestZoneOfPrimaries(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"set", "example.com", "x", "A", "192.0.2.1"}, {"delete", "example.com", "shop", "A"}, {"proxy", "off", "blog.example.com"},
-		{"set", "example.org", "x", "A", "192.0.2.1"}, {"import", "example.org", path}, {"import", "example.com", path},
+		{"set", "example.com", "x", "A", "192.0.2.1"},
+		{"delete", "example.com", "shop", "A"},
+		{"proxy", "off", "blog.example.com"},
+		{"set", "example.org", "x", "A", "192.0.2.1"},
+		{"import", "example.org", path},
+		{"import", "example.com", path},
 	} {
 		_, stderr := call(t, exitUsage, append(append([]string{"zone"}, args...), "-c", configuration)...)
 		expect(t, stderr, "the zone is a copy of its primaries', which alone can change it")
