@@ -377,8 +377,8 @@ var options = []option{
 	{
 		table: "zone", key: "file", kind: textKind, form: formPath,
 		about: "Its zone file (RFC 1035 section 5), in which records can be marked as proxied by the comment ; cf_tags=cf-proxied:true " +
-			"behind them. It is followed: changes are served within seconds. With primaries, it is where tacit keeps the copy, and need " +
-			"not be there.",
+			"behind them. It is followed: changes are served within seconds. With primaries, it is where tacit keeps the copy, in a " +
+			"directory that it can write to, and need not be there.",
 		set: func(k *checker, v value) { last(k.config.Zones.Files).Path = k.config.resolvePath(v.text) },
 	},
 	{

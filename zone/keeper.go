@@ -96,7 +96,7 @@ func NewKeeper(o *KeeperOptions, before *Keeper) *Keeper {
 	}
 	for i := range o.Replicas {
 		r := &o.Replicas[i]
-		k.copies[r.Origin] = newReplica(k, r, before != nil && before.copies[r.Origin] != nil)
+		k.copies[r.Origin] = newReplica(k, r)
 	}
 	for i := range o.Secondaries {
 		for _, to := range o.Secondaries[i].Notify {

@@ -54,26 +54,21 @@ type replica struct {
 	last    int           // the primary that answered last
 	failed  int           // rounds in a row
 	expired bool          // and it has been said
-	known   bool          // it has been kept before: it need not be asked after at once
 }
 
-func newReplica(k *Keeper, r *Replica, known bool) *replica {
-	of := &replica{Replica: *r, keeper: k, wake: make(chan struct{}, 1), known: known}
+func newReplica(k *Keeper, r *Replica) *replica {
+	of := &replica{Replica: *r, keeper: k, wake: make(chan struct{}, 1)}
 	if i := slices.IndexFunc(k.options.Zones.options.Files, func(f File) bool { return f.Origin == r.Origin }); i >= 0 {
 		of.at = k.options.Zones.options.Files[i]
 	}
 	return of
 }
 
-// run keeps the copy until ctx is done, by the times of its SOA record (RFC 1034 section 4.3.5).
+// run keeps the copy until ctx is done, by the times of its SOA record (RFC 1034 section 4.3.5). It begins at once: what was said before
+// may not have been heard.
 func (r *replica) run(ctx context.Context) {
-	noticed := false
-	if r.known && r.holds().usable {
-		noticed = r.rest(ctx, 0, r.pause())
-	}
-	for ctx.Err() == nil {
+	for noticed := true; ctx.Err() == nil; noticed = r.rest(ctx, r.pause()) {
 		r.refresh(ctx, noticed)
-		noticed = r.rest(ctx, quiet, r.pause())
 	}
 }
 
@@ -81,15 +76,15 @@ func (r *replica) run(ctx context.Context) {
 func (r *replica) holds() holding { return r.keeper.options.Zones.copyAt(r.at) }
 
 // rest waits until it is time, or somebody says that there is something new, which is not heard at first.
-func (r *replica) rest(ctx context.Context, deaf, pause time.Duration) (noticed bool) {
-	timer := time.NewTimer(deaf)
+func (r *replica) rest(ctx context.Context, pause time.Duration) (noticed bool) {
+	timer := time.NewTimer(quiet)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-timer.C:
 	}
-	timer.Reset(max(pause-deaf, 0))
+	timer.Reset(max(pause-quiet, 0))
 	select {
 	case <-ctx.Done():
 		return false

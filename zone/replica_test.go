@@ -200,8 +200,13 @@ type copying struct {
 	events []Refresh
 }
 
-func copies(t *testing.T, g *giver, key *SharedKey, directory string) *copying {
+// copies keeps a zone that is had from g, and from the others.
+func copies(t *testing.T, g *giver, key *SharedKey, directory string, others ...*giver) *copying {
 	t.Helper()
+	primaries := []Primary{{primaryAddress, g}}
+	for _, other := range others {
+		primaries = append(primaries, Primary{primaryAddress, other})
+	}
 	c := &copying{T: t, giver: g, path: filepath.Join(directory, "example.com")}
 	c.store = Open(&StoreOptions{
 		Files: []File{{Origin: wire.MustName("example.com."), Path: c.path, Replica: true}}, Now: time.Now,
@@ -209,7 +214,7 @@ func copies(t *testing.T, g *giver, key *SharedKey, directory string) *copying {
 	}, nil)
 	c.Keeper = NewKeeper(&KeeperOptions{
 		Zones: c.store, Keys: []*SharedKey{secondaryKey, updaterKey}, Network: g,
-		Replicas:    []Replica{{Origin: wire.MustName("example.com."), Primaries: []Primary{{primaryAddress, g}}, Key: key}},
+		Replicas:    []Replica{{Origin: wire.MustName("example.com."), Primaries: primaries, Key: key}},
 		Secondaries: []Secondary{{Key: updaterKey.Name(), Zones: []wire.Name{wire.Root}}},
 		Refreshed:   func(r Refresh) { c.events = append(c.events, r) },
 		Panicked:    func() { t.Error("panic") },
@@ -374,6 +379,25 @@ func TestReplicaIsConfirmed(t *testing.T) {
 		defer c.Close()
 		c.pass(22 * time.Hour)
 		c.expect(www, wire.TypeA, "300 IN A 192.0.2.2")
+	})
+}
+
+// Where one primary cannot be had, another one is asked, and goes on to be; after a notice, one that knows more is looked for.
+func TestReplicaOfSeveralPrimaries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &giver{down: true, reply: gives("7", zoneBody, nil)}, &giver{reply: gives("7", zoneBody, nil)}
+		c := copies(t, first, nil, t.TempDir(), second)
+		defer c.Close()
+		c.expect(www, wire.TypeA, "300 IN A 192.0.2.2")
+		c.cut(false)
+		c.pass(3*time.Hour + time.Minute)
+		if got := c.asks(); got != "" {
+			t.Error("the one that was away was asked:", got)
+		}
+		c.give(gives("8", laterBody, nil))
+		c.tellIt(notify(8), nil, func(a netip.Addr) bool { return a == primaryAddress.Addr() })
+		synctest.Wait()
+		c.expect(www, wire.TypeA, "300 IN A 192.0.2.3")
 	})
 }
 
@@ -692,6 +716,43 @@ func TestSequenceFindsWhatWasChanged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A transfer that does not come to an end is left, whoever sends it.
+func TestIncomingIsBounded(t *testing.T) {
+	soa, txt := readRecords(soaLine("9"))[0], readRecords("x 300 TXT x\n")[0]
+	for name, in := range map[string]*incoming{
+		"records": {origin: "example.com.", phase: whole, soa: soa.(*dns.SOA), records: maxIncomingRecords},
+		"changes": {origin: "example.com.", phase: adding, soa: soa.(*dns.SOA), changes: make([]change, maxIncomingChanges)},
+	} {
+		if err := in.take(txt); !errors.Is(err, errMany) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		g := &giver{twist: func(octets []byte) []byte {
+			time.Sleep(idleTime - time.Second)
+			return octets
+		}}
+		g.reply = func(q *dns.Msg) (list []*dns.Msg) {
+			if q.Question[0].Qtype == dns.TypeSOA {
+				return []*dns.Msg{message(q, soa)}
+			}
+			list = append(list, message(q, soa))
+			for range 1000 {
+				list = append(list, message(q, txt))
+			}
+			return list
+		}
+		began := time.Now()
+		k := copies(t, g, nil, t.TempDir())
+		k.pass(refreshTime)
+		k.Close()
+		time.Sleep(idleTime) // until the giver sees it
+		if len(k.events) != 1 || !errors.Is(k.events[0].Err, errNetwork) || time.Since(began) > refreshTime+time.Minute {
+			t.Errorf("%+v after %s", k.events, time.Since(began))
+		}
+	})
 }
 
 func notify(serial uint32) *dns.Msg {
