@@ -61,7 +61,7 @@ func (h *holding) serial() uint32 { return h.zone.serial }
 func (s *Store) copyAt(at File) (h holding) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f := s.files[at.Path]; f != nil && f.Replica && f.zone != nil {
+	if f := s.files[at]; f != nil && f.Replica && f.zone != nil {
 		h = holding{zone: f.zone, until: f.end(), usable: s.options.Now().Before(f.end())}
 	}
 	return h
@@ -71,7 +71,7 @@ func (s *Store) copyAt(at File) (h holding) {
 func (s *Store) confirm(at File) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.files[at.Path]
+	f := s.files[at]
 	if f == nil || !f.Replica || f.zone == nil {
 		return
 	}
