@@ -218,7 +218,7 @@ func (l *listed) testCatalogIsForItsSecondary(t *testing.T) {
 		args      []string
 		want      string
 	}{
-		{"AXFR", right, []string{listedCatalog, "AXFR"}, "6 records"},
+		{"AXFR", right, []string{listedCatalog, "AXFR"}, "7 records"},
 		{"SOA", right, []string{listedCatalog, "SOA"}, "ANSWER: 1;"},
 		{"SOA over TCP", right, []string{"+tcp", listedCatalog, "SOA"}, "ANSWER: 1;"},
 		{"AXFR, no key", "", []string{listedCatalog, "AXFR"}, "'REFUSED'"},
@@ -251,7 +251,7 @@ func (l *listed) restart(t *testing.T) {
 	l.startTacit(t)
 	l.awaitCopy(t, "four.example.", dns.RcodeSuccess)
 	after, again := l.members(t)
-	if after <= serial || len(labels) != 2 || len(again) != 3 {
+	if after <= serial || len(labels) != 3 || len(again) != 4 {
 		t.Errorf("serial %s, and then %s; members %v, and then %v", serial, after, labels, again)
 	}
 	for zone, label := range labels {
