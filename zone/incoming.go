@@ -49,6 +49,7 @@ const (
 	maxIncoming        = 128 << 20 // octets of a transfer
 	maxIncomingRecords = 2_000_000
 	maxIncomingChanges = 200_000 // who has missed more takes the zone
+	maxAltered         = 4096    // records of an RRset that changes: no message holds more (RFC 1035 section 4.2.2)
 )
 
 // Why what comes in is none of the zone's.
@@ -251,6 +252,9 @@ func (z *Zone) alter(k key, kind wire.Type) *altered {
 // change takes a record out or puts one in, and reports whether that could be done. To put in what is there is none of RFC 1995's
 // differences, but it is what NSD 4.6 makes for a zone's apex, and leads to the same.
 func (a *altered) change(rdata []byte, ttl uint32, gone bool) bool {
+	if len(a.rdata) > maxAltered { // each change costs as much as the set has
+		return false
+	}
 	canonical := wire.AppendCanonical(nil, a.kind, rdata)
 	at := slices.IndexFunc(a.rdata, func(o []byte) bool { return bytes.Equal(wire.AppendCanonical(nil, a.kind, o), canonical) })
 	switch {

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -189,6 +190,12 @@ func TestIncomingIsBounded(t *testing.T) {
 	} {
 		if err := in.take(txt); !errors.Is(err, errMany) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+	set := &altered{kind: wire.TypeTXT}
+	for i := range maxAltered + 2 {
+		if text := strconv.Itoa(i); set.change(append([]byte{byte(len(text))}, text...), 300, false) != (i <= maxAltered) {
+			t.Fatalf("record %d of a set", i)
 		}
 	}
 	synctest.Test(t, func(t *testing.T) {
