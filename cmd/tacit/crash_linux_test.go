@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -20,7 +19,8 @@ const crashVariable = "TACIT_CRASH_SERVE"
 
 func init() {
 	if path := os.Getenv(crashVariable); path != "" {
-		os.Exit(run(context.Background(), []string{"serve", "--config", path}, os.Stdout, os.Stderr))
+		os.Args = []string{"tacit", "serve", "--config", path}
+		main()
 	}
 }
 
@@ -117,7 +117,7 @@ func leavesCores(t *testing.T) bool {
 	if err := syscall.Getrlimit(syscall.RLIMIT_CORE, &limit); err != nil {
 		t.Fatal(err)
 	}
-	return bytes.HasPrefix(pattern, []byte("core")) && (limit.Max > 0 || os.Geteuid() == 0)
+	return bytes.HasPrefix(pattern, []byte("core")) && limit.Max > 0
 }
 
 func coresIn(t *testing.T, directory string) (cores [][]byte) {

@@ -25,6 +25,7 @@ const (
 )
 
 func main() {
+	hideMemory()
 	// Libraries log by the standard logger, at the bidding of environment variables, what they have on the wire.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))

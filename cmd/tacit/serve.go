@@ -38,7 +38,6 @@ func newServe() *cobra.Command {
 }
 
 func serve(cmd *cobra.Command, path string) error {
-	hideMemory()
 	collectLess()
 	c, err := load(path)
 	if err != nil {
