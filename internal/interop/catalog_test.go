@@ -3,7 +3,6 @@
 package interop
 
 import (
-	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -89,45 +88,7 @@ func (l *listed) startTacit(t *testing.T) {
 
 func (l *listed) startKnotd(t *testing.T) {
 	t.Helper()
-	own := l.room(t, "knot")
-	writeFile(t, filepath.Join(own, "knot.conf"), fmt.Sprintf(`server:
-  rundir: %[1]s
-  listen: 127.0.3.2@53
-control:
-  listen: knot.sock
-log:
-  - target: stderr
-    any: info
-database:
-  storage: %[1]s
-key:
-  - id: %[2]s
-    algorithm: hmac-sha256
-    secret: %[3]s
-remote:
-  - id: tacit
-    address: 127.0.3.1@53
-    key: %[2]s
-acl:
-  - id: notify
-    address: 127.0.0.0/8
-    key: %[2]s
-    action: notify
-template:
-  - id: member
-    storage: %[1]s
-    master: tacit
-    acl: notify
-zone:
-  - domain: %[4]s
-    storage: %[1]s
-    master: tacit
-    acl: notify
-    catalog-role: interpret
-    catalog-template: member
-`, own, secondaryName, secondarySecret, listedCatalog))
-	l.knotd = &secondary{addr: netip.MustParseAddrPort("127.0.3.2:53"), process: start(t, own, "knotd", "knotd", "-c", "knot.conf")}
-	l.knotd.log = l.knotd.process.log
+	l.knotd = l.startKnotWith(t, "    catalog-role: interpret\n    catalog-template: member\n", listedCatalog)
 	l.secondaries = map[string]*secondary{"knotd": l.knotd}
 }
 

@@ -125,6 +125,12 @@ func (p *primary) write(t *testing.T, text string) {
 
 func (p *primary) startKnot(t *testing.T) {
 	t.Helper()
+	p.secondaries["knotd"] = p.startKnotWith(t, "    file: copied.zone\n", copiedZone)
+}
+
+// startKnotWith has knotd follow one zone of tacit's, with more lines about it. Other zones are made of the template member, if ever.
+func (p *primary) startKnotWith(t *testing.T, lines, zone string) *secondary {
+	t.Helper()
 	own := p.room(t, "knot")
 	writeFile(t, filepath.Join(own, "knot.conf"), fmt.Sprintf(`server:
   rundir: %[1]s
@@ -149,16 +155,20 @@ acl:
     address: 127.0.0.0/8
     key: %[2]s
     action: notify
+template:
+  - id: member
+    storage: %[1]s
+    master: tacit
+    acl: notify
 zone:
   - domain: %[4]s
     storage: %[1]s
-    file: copied.zone
     master: tacit
     acl: notify
-`, own, secondaryName, secondarySecret, copiedZone))
+`, own, secondaryName, secondarySecret, zone)+lines)
 	s := &secondary{addr: netip.MustParseAddrPort("127.0.3.2:53"), process: start(t, own, "knotd", "knotd", "-c", "knot.conf")}
 	s.log = s.process.log
-	p.secondaries["knotd"] = s
+	return s
 }
 
 func (p *primary) startNSD(t *testing.T) {
