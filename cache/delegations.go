@@ -168,12 +168,17 @@ func (d *Delegations) Put(n Delegation, parent Delegation, ttl uint32, now time.
 		return n, false
 	}
 	var buf [1024]byte
-	record := n.append(buf[:0], d.serial.Add(1))
+	serial := d.serial.Add(1)
+	record := n.append(buf[:0], serial)
 	key := record[grantLength:][:n.Zone.Len()]
 	shard, hash := d.entries.locate(key)
 	shard.Lock()
 	defer shard.Unlock()
-	return n, d.generation.is(generation) && shard.put(hash, key, record, false)
+	if !d.generation.is(generation) || !shard.put(hash, key, record, false) {
+		return n, false
+	}
+	d.made[byte(serial)].Store(&made{serial, n}) // its servers are about to be asked
+	return n, true
 }
 
 // limitServers returns a copy of servers within the limits: each name and address once, and of the names those first that

@@ -34,7 +34,7 @@ func (v *Validator) newChain(ctx context.Context, now time.Time, w *work.Budget,
 }
 
 // A cut is what has been established of a name: that it is the apex of a zone with these keys, or of one that is not
-// signed, or no apex at all.
+// signed, or no apex at all. Once it is remembered it is never written to.
 type cut struct {
 	zone   wire.Name
 	status wire.Status // Secure, Insecure or Bogus
@@ -57,29 +57,29 @@ const (
 // trust returns what is established of a zone that claims to have signed something: a chain of DS and DNSKEY RRsets
 // leads to it from an anchor, or a proof that there is none. Who signed the DS says which zone comes before, so that
 // names between two zones are not asked about.
-func (c *chain) trust(zone wire.Name) (cut, error) {
+func (c *chain) trust(zone wire.Name) (*cut, error) {
 	var path []wire.Name // zones still to be established, the deepest first
 	at := zone
 	for {
 		known, ok, err := c.known(at)
 		if err != nil {
-			return cut{}, err
+			return nil, err
 		}
 		if ok {
 			return c.descend(known, path)
 		}
 		if !c.anchoredAbove(at) {
-			return cut{zone: zone, status: wire.Insecure}, nil
+			return &cut{zone: zone, status: wire.Insecure}, nil
 		}
 		r, err := c.f.Fetch(c.ctx, c.w, at, wire.TypeDS)
 		if err != nil {
-			return cut{}, err
+			return nil, err
 		}
 		parent, signed := c.signerOfDS(at, &r)
 		if !signed {
 			known, err := c.walk(at)
 			if err != nil {
-				return cut{}, err
+				return nil, err
 			}
 			return c.descend(known, path)
 		}
@@ -112,7 +112,7 @@ func (c *chain) signerOfDS(zone wire.Name, r *Reply) (wire.Name, bool) {
 }
 
 // known returns what is established of a name already, or is by an anchor.
-func (c *chain) known(name wire.Name) (cut, bool, error) {
+func (c *chain) known(name wire.Name) (*cut, bool, error) {
 	if t, ok := c.remembered(name); ok && !t.within && !t.unsure {
 		return t, true, nil
 	}
@@ -121,20 +121,20 @@ func (c *chain) known(name wire.Name) (cut, bool, error) {
 		return t, true, err
 	}
 	if name.IsRoot() {
-		return cut{zone: name, status: wire.Insecure}, true, nil
+		return &cut{zone: name, status: wire.Insecure}, true, nil
 	}
-	return cut{}, false, nil
+	return nil, false, nil
 }
 
 // descend goes down path from what is known, until nothing more can be secure.
-func (c *chain) descend(t cut, path []wire.Name) (cut, error) {
+func (c *chain) descend(t *cut, path []wire.Name) (*cut, error) {
 	for i := len(path) - 1; i >= 0 && t.status == wire.Secure; i-- {
 		next, err := c.delegation(t, path[i])
 		if err != nil {
-			return cut{}, err
+			return nil, err
 		}
 		if next.within { // who signs as a zone is not one; that must not be held against the zones below it
-			return cut{zone: path[i], status: wire.Bogus, reason: reason(path[i], wire.EDEBogus, "signs, and is not a zone")}, nil
+			return &cut{zone: path[i], status: wire.Bogus, reason: reason(path[i], wire.EDEBogus, "signs, and is not a zone")}, nil
 		}
 		t = next
 	}
@@ -144,7 +144,7 @@ func (c *chain) descend(t cut, path []wire.Name) (cut, error) {
 // walk goes down from the deepest name of which something is established towards name, label by label, and returns the
 // state of the zone that name is in. It is the way for what is not signed: whether that is right only the zones above
 // can prove.
-func (c *chain) walk(name wire.Name) (cut, error) {
+func (c *chain) walk(name wire.Name) (*cut, error) {
 	at := name
 	t, ok, err := c.known(at)
 	for !ok && err == nil {
@@ -153,7 +153,7 @@ func (c *chain) walk(name wire.Name) (cut, error) {
 	}
 	zone := t
 	for labels := at.Labels() + 1; err == nil && zone.status == wire.Secure && labels <= name.Labels(); labels++ {
-		var next cut
+		var next *cut
 		next, err = c.delegation(zone, name.Suffix(labels))
 		switch {
 		case err != nil, next.within:
@@ -168,12 +168,12 @@ func (c *chain) walk(name wire.Name) (cut, error) {
 
 // delegation establishes what name is, seen from the secure zone above it: a signed zone, an unsigned one, or no cut
 // (RFC 4035 section 5.2).
-func (c *chain) delegation(parent cut, name wire.Name) (cut, error) {
+func (c *chain) delegation(parent *cut, name wire.Name) (*cut, error) {
 	if t, ok := c.remembered(name); ok {
 		return t, nil
 	}
 	if c.v.excepted(name, c.now) {
-		return cut{zone: name, status: wire.Insecure, reason: exceptedVerdict.Reason}, nil
+		return &cut{zone: name, status: wire.Insecure, reason: exceptedVerdict.Reason}, nil
 	}
 	if t, ok := c.remembered(parent.zone); ok && t.status == wire.Secure && !t.within {
 		parent = t // its keys may have been renewed meanwhile
@@ -181,12 +181,12 @@ func (c *chain) delegation(parent cut, name wire.Name) (cut, error) {
 	for {
 		r, err := c.f.Fetch(c.ctx, c.w, name, wire.TypeDS)
 		if err != nil {
-			return cut{}, err
+			return nil, err
 		}
 		c.rolled = false
 		t, err := c.judgeDelegation(parent, name, &r)
 		if err != nil {
-			return cut{}, err
+			return nil, err
 		}
 		if t.status == wire.Bogus && c.rolled && c.renew(parent.zone) {
 			if parent, err = c.trust(parent.zone); err != nil || parent.status != wire.Secure {
@@ -202,29 +202,32 @@ func (c *chain) delegation(parent cut, name wire.Name) (cut, error) {
 	}
 }
 
-func (c *chain) judgeDelegation(parent cut, name wire.Name, r *Reply) (cut, error) {
+func (c *chain) judgeDelegation(parent *cut, name wire.Name, r *Reply) (*cut, error) {
 	switch {
 	case r.Set == nil:
 		return c.judgeNoDS(parent, name, r)
 	case r.Set.Type != wire.TypeDS: // an alias is no apex
 		_, verdict, err := c.verify(r.Set, parent)
-		return cut{
+		return &cut{
 			zone: name, within: verdict.Status == wire.Secure, status: verdict.Status, reason: verdict.Reason, until: verdict.Until,
 		}, err
 	}
 	_, verdict, err := c.verify(r.Set, parent)
 	if err != nil || verdict.Status != wire.Secure {
-		return cut{zone: name, status: wire.Bogus, reason: verdict.Reason}, err
+		return &cut{zone: name, status: wire.Bogus, reason: verdict.Reason}, err
 	}
 	digests, unsupported := c.v.usable(r.Set)
 	if len(digests) == 0 { // RFC 4035 section 5.2: as if there were no DS
-		return cut{
+		return &cut{
 			zone: name, status: wire.Insecure, reason: reason(name, unsupported, "no algorithm that is supported"), until: verdict.Until,
 		}, nil
 	}
 	t, err := c.keys(name, func(k *Key) bool { return matchesAny(digests, name, k) })
+	if err != nil {
+		return nil, err
+	}
 	t.until = sooner(t.until, verdict.Until)
-	return t, err
+	return t, nil
 }
 
 // usable returns the DS records by which a zone can be secure here, and the code for there being none. SHA-1 digests do
@@ -274,12 +277,12 @@ func matchesAny(digests []DS, zone wire.Name, k *Key) bool {
 	return false
 }
 
-func (c *chain) judgeNoDS(parent cut, name wire.Name, r *Reply) (cut, error) {
+func (c *chain) judgeNoDS(parent *cut, name wire.Name, r *Reply) (*cut, error) {
 	d, until, err := c.denial(parent, r.Proof)
 	if err != nil {
-		return cut{}, err
+		return nil, err
 	}
-	t := cut{zone: name, until: until, status: wire.Insecure}
+	t := &cut{zone: name, until: until, status: wire.Insecure}
 	switch d.NoDS(name) {
 	case NotACut:
 		t.within, t.status = true, wire.Secure
@@ -287,7 +290,7 @@ func (c *chain) judgeNoDS(parent cut, name wire.Name, r *Reply) (cut, error) {
 	case Expensive:
 		t.reason = reason(parent.zone, wire.EDEUnsupportedNSEC3Iteration, tooManyIterations)
 	case DSOverBudget:
-		return cut{}, &work.Exceeded{Kind: work.NSEC3Hash}
+		return nil, &work.Exceeded{Kind: work.NSEC3Hash}
 	case NoSuchName:
 		t.status, t.reason = wire.Bogus, reason(name, wire.EDEBogus, "does not exist according to the zone above")
 	default:
@@ -297,27 +300,27 @@ func (c *chain) judgeNoDS(parent cut, name wire.Name, r *Reply) (cut, error) {
 }
 
 // anchor establishes a zone by its trust anchors.
-func (c *chain) anchor(zone wire.Name) (cut, error) {
+func (c *chain) anchor(zone wire.Name) (*cut, error) {
 	t, err := c.keys(zone, func(k *Key) bool { return c.v.anchors.Trusts(zone, k) })
 	if err != nil {
-		return cut{}, err
+		return nil, err
 	}
 	return c.remember(t, maxTime), nil
 }
 
 // keys establishes the keys of a zone: its DNSKEY RRset, signed by a key that is trusted (RFC 4035 section 5.2).
-func (c *chain) keys(zone wire.Name, trusted func(*Key) bool) (cut, error) {
+func (c *chain) keys(zone wire.Name, trusted func(*Key) bool) (*cut, error) {
 	for {
 		r, err := c.f.Fetch(c.ctx, c.w, zone, wire.TypeDNSKEY)
 		if err != nil {
-			return cut{}, err
+			return nil, err
 		}
 		if r.Set != nil && c.v.anchors.At(zone) && c.v.observe(c.now, c.w, r.Set) {
 			c.v.Forget(func(wire.Name) bool { return true })
 		}
 		t, err := c.judgeKeys(zone, &r, trusted)
 		if err != nil {
-			return cut{}, err
+			return nil, err
 		}
 		if t.status == wire.Bogus && c.f.Refetch(zone, wire.TypeDNSKEY) {
 			continue
@@ -327,20 +330,20 @@ func (c *chain) keys(zone wire.Name, trusted func(*Key) bool) (cut, error) {
 	}
 }
 
-func (c *chain) judgeKeys(zone wire.Name, r *Reply, trusted func(*Key) bool) (cut, error) {
+func (c *chain) judgeKeys(zone wire.Name, r *Reply, trusted func(*Key) bool) (*cut, error) {
 	if r.Set == nil || r.Set.Type != wire.TypeDNSKEY {
-		return cut{zone: zone, status: wire.Bogus, reason: reason(zone, wire.EDEDNSKEYMissing, "no DNSKEY where there is a DS")}, nil
+		return &cut{zone: zone, status: wire.Bogus, reason: reason(zone, wire.EDEDNSKEYMissing, "no DNSKEY where there is a DS")}, nil
 	}
 	all, entry := c.v.parseKeys(r.Set, trusted)
 	if len(entry) == 0 {
-		return cut{zone: zone, status: wire.Bogus, reason: reason(zone, wire.EDEDNSKEYMissing, "no DNSKEY matches the DS or the trust anchor")}, nil
+		return &cut{zone: zone, status: wire.Bogus, reason: reason(zone, wire.EDEDNSKEYMissing, "no DNSKEY matches the DS or the trust anchor")}, nil
 	}
-	_, verdict, err := c.verify(r.Set, cut{zone: zone, keys: entry})
+	_, verdict, err := c.verify(r.Set, &cut{zone: zone, keys: entry})
 	c.rolled = false // these keys are no older than the signature
 	if err != nil || verdict.Status != wire.Secure {
-		return cut{zone: zone, status: wire.Bogus, reason: verdict.Reason}, err
+		return &cut{zone: zone, status: wire.Bogus, reason: verdict.Reason}, err
 	}
-	return cut{zone: zone, status: wire.Secure, keys: all, until: verdict.Until}, nil
+	return &cut{zone: zone, status: wire.Secure, keys: all, until: verdict.Until}, nil
 }
 
 // parseKeys returns the zone keys that may sign data, and those among them that are trusted.
@@ -365,7 +368,7 @@ func (v *Validator) parseKeys(set *wire.RRset, trusted func(*Key) bool) (all, en
 const maxKeys = 64
 
 // remember keeps what was established, for as long as its records and their signatures last and no longer than most.
-func (c *chain) remember(t cut, most time.Duration) cut {
+func (c *chain) remember(t *cut, most time.Duration) *cut {
 	if t.status == wire.Bogus {
 		most = bogusTime
 	}
@@ -375,9 +378,9 @@ func (c *chain) remember(t cut, most time.Duration) cut {
 }
 
 // remembered returns what was established of a name before.
-func (c *chain) remembered(name wire.Name) (cut, bool) {
+func (c *chain) remembered(name wire.Name) (*cut, bool) {
 	if c.renewing && name == c.renewed {
-		return cut{}, false
+		return nil, false
 	}
 	return c.v.cuts.get(name, c.now)
 }
@@ -399,8 +402,9 @@ func (c *chain) renew(zone wire.Name) bool {
 	if err == nil && t.status > wire.Bogus {
 		return true
 	}
-	old.since = c.now
-	c.v.cuts.put(old)
+	again := *old
+	again.since = c.now
+	c.v.cuts.put(&again)
 	return false
 }
 

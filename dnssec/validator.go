@@ -145,8 +145,11 @@ func (c *chain) judgeSet(set *wire.RRset, proof []wire.RRset) (Verdict, error) {
 
 func (c *chain) judgeSigned(signer wire.Name, set *wire.RRset, proof []wire.RRset) (Verdict, error) {
 	trust, err := c.trust(signer)
-	if err != nil || trust.status != wire.Secure {
-		return trust.verdict(), err
+	if err != nil {
+		return Verdict{}, err
+	}
+	if trust.status != wire.Secure {
+		return trust.verdict(), nil
 	}
 	sig, verdict, err := c.verify(set, trust)
 	if err != nil || verdict.Status != wire.Secure {
@@ -169,7 +172,7 @@ func unsignedVerdict(set *wire.RRset) Verdict {
 
 // judgeExpansion judges an RRset that a wildcard stands behind: it is true only where nothing closer exists (RFC 4035
 // section 5.3.4).
-func (c *chain) judgeExpansion(name, wildcard wire.Name, proof []wire.RRset, trust cut, verdict Verdict) (Verdict, error) {
+func (c *chain) judgeExpansion(name, wildcard wire.Name, proof []wire.RRset, trust *cut, verdict Verdict) (Verdict, error) {
 	d, until, err := c.denial(trust, proof)
 	if err != nil {
 		return Verdict{}, err
@@ -211,8 +214,11 @@ func (c *chain) judgeDenial(d *Denied) (Verdict, error) {
 
 func (c *chain) judgeSignedDenial(signer wire.Name, d *Denied) (Verdict, error) {
 	trust, err := c.trust(signer)
-	if err != nil || trust.status != wire.Secure {
-		return trust.verdict(), err
+	if err != nil {
+		return Verdict{}, err
+	}
+	if trust.status != wire.Secure {
+		return trust.verdict(), nil
 	}
 	verdict := Verdict{Status: wire.Secure}
 	if d.SOA != nil {

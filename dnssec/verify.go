@@ -60,15 +60,15 @@ func signatures(set *wire.RRset) iter.Seq[*Signature] {
 }
 
 // verify checks the signatures of set against the keys of its zone, until one holds (RFC 4035 section 5.3.3).
-func (c *chain) verify(set *wire.RRset, trust cut) (*Signature, Verdict, error) {
-	best := bogus(trust.zone, wire.EDERRSIGsMissing, "no signature by the zone over the records")
+func (c *chain) verify(set *wire.RRset, trust *cut) (*Signature, Verdict, error) {
+	code, text := wire.EDERRSIGsMissing, "no signature by the zone over the records"
 	t := trial{set: set, keys: trust.keys}
 	for sig := range signatures(set) {
 		if sig.Signer != trust.zone || sig.Fits(set) != nil || !c.v.supports(sig.Algorithm) {
 			continue
 		}
 		if err := c.valid(sig); err != nil {
-			best = bogus(trust.zone, validityCode(err), err.Error())
+			code, text = validityCode(err), err.Error()
 			continue
 		}
 		switch err := c.try(&t, sig); {
@@ -78,12 +78,12 @@ func (c *chain) verify(set *wire.RRset, trust cut) (*Signature, Verdict, error) 
 			return nil, Verdict{}, c.err
 		case errors.Is(err, errNoKey):
 			c.rolled = true
-			best = bogus(trust.zone, wire.EDEDNSKEYMissing, err.Error())
+			code, text = wire.EDEDNSKEYMissing, err.Error()
 		default:
-			best = bogus(trust.zone, wire.EDEBogus, err.Error())
+			code, text = wire.EDEBogus, err.Error()
 		}
 	}
-	return nil, best, nil
+	return nil, bogus(trust.zone, code, text), nil
 }
 
 // A trial is the verification of one RRset, with what it has cost.
@@ -194,7 +194,7 @@ func (v *Validator) supportsDigest(digest uint8) bool {
 
 // denial returns the proofs that can be made from the NSEC and NSEC3 RRsets that the zone itself signed, and when the
 // first of their signatures ends.
-func (c *chain) denial(trust cut, proof []wire.RRset) (*Denial, time.Time, error) {
+func (c *chain) denial(trust *cut, proof []wire.RRset) (*Denial, time.Time, error) {
 	var signed []wire.RRset
 	var until time.Time
 	for i := range proof {

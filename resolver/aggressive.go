@@ -11,9 +11,9 @@ import (
 
 // synthesise answers from validated NSEC and NSEC3 records that came with other answers (RFC 8198): what they deny is
 // not asked for, whoever asks and with or without DO. It is for those only who want answers checked.
-func (r *Resolver) synthesise(name wire.Name, kind wire.Type, now time.Time) (found, bool) {
+func (r *Resolver) synthesise(name wire.Name, kind wire.Type, now time.Time) (*found, bool) {
 	if r.noAggressive || r.validator == nil || kind.IsMeta() && kind != wire.TypeANY {
-		return found{}, false
+		return nil, false
 	}
 	side := name // of the zone cut at name, if there is one
 	if kind == wire.TypeDS {
@@ -21,7 +21,7 @@ func (r *Resolver) synthesise(name wire.Name, kind wire.Type, now time.Time) (fo
 	}
 	chain, ok := r.cache.Denials.Chain(side, r.partition(name, kind), now)
 	if !ok || !name.Within(chain.Zone) || r.delegatedBelow(chain.Zone, side, now) || r.validator.Excepts(name, now) {
-		return found{}, false
+		return nil, false
 	}
 	return r.deny(name, kind, &spans{denials: r.cache.Denials, chain: chain, now: now})
 }
@@ -38,14 +38,14 @@ func (r *Resolver) delegatedBelow(zone, name wire.Name, now time.Time) bool {
 var synthesisLimits = work.Limits{work.NSEC3Hash: 256}
 
 // deny proves the absence of name or of its records of a kind, or that a wildcard stands for it.
-func (r *Resolver) deny(name wire.Name, kind wire.Type, s *spans) (found, bool) {
+func (r *Resolver) deny(name wire.Name, kind wire.Type, s *spans) (*found, bool) {
 	d := dnssec.GatherDenial(s.chain.Zone, name, s, work.New(synthesisLimits))
-	f := found{
+	f := &found{
 		target: name, cut: s.chain.Zone, rank: cache.AnswerAA, status: wire.Secure,
 		reason: wire.ExtendedError{Code: wire.EDESynthesized, Text: "made from what is known of neighbouring names"},
 	}
 	if wildcard, ok := d.Wildcard(name); ok {
-		if r.expand(&f, wildcard, kind, d, s) {
+		if r.expand(f, wildcard, kind, d, s) {
 			return f, true
 		}
 		d.GatherWildcard(wildcard, s)
@@ -56,7 +56,7 @@ func (r *Resolver) deny(name wire.Name, kind wire.Type, s *spans) (found, bool) 
 	case d.NoData(name, kind) == dnssec.Proven:
 		f.outcome = noData
 	default:
-		return found{}, false
+		return nil, false
 	}
 	soa, ok := s.soa()
 	f.soa, f.stops, f.proof = &soa, soa.expires, d.Sets()

@@ -11,7 +11,7 @@ import (
 
 // ask puts one question to the servers of c, one after the other, until one gives a usable reply. Doubtful replies are
 // taken when there is no better one.
-func (s *resolution) ask(ctx context.Context, c *cut, name wire.Name, kind wire.Type) (judgement, error) {
+func (s *resolution) ask(ctx context.Context, c *cut, name wire.Name, kind wire.Type) (*judgement, error) {
 	if j, ok := s.askCopy(c, name, kind); ok {
 		return j, nil
 	}
@@ -35,7 +35,7 @@ func (s *resolution) ask(ctx context.Context, c *cut, name wire.Name, kind wire.
 		case !j.doubtful:
 			return j, nil
 		case doubtful == nil:
-			doubtful = &j
+			doubtful = j
 		}
 	}
 }
@@ -59,30 +59,30 @@ func graver(before, err error) error {
 
 // askCopy asks the copy of the root zone in the place of its servers (RFC 8806). Data of it that turned out to be bogus
 // are fetched again from the servers themselves.
-func (s *resolution) askCopy(c *cut, name wire.Name, kind wire.Type) (judgement, bool) {
+func (s *resolution) askCopy(c *cut, name wire.Name, kind wire.Type) (*judgement, bool) {
 	if s.root == nil || !c.zone.IsRoot() || len(c.configured) > 0 || s.refetched[key{name, kind}] > 0 {
-		return judgement{}, false
+		return nil, false
 	}
 	msg := s.root.Answer(s.now(), name, kind)
 	if msg == nil {
-		return judgement{}, false
+		return nil, false
 	}
 	q := wire.Question{Name: name, Type: kind, Class: wire.ClassIN, DO: true}
 	e := &exchange{reply: upstream.Reply{Msg: msg}}
 	e.response, e.sound = scrub(msg, q, c.zone)
 	j := s.judge(c, e, q)
 	if j.usable() {
-		s.traceCopy(q, &j)
+		s.traceCopy(q, j)
 	}
 	return j, j.usable()
 }
 
 // settle gives what there is at the end of the list of servers.
-func (s *resolution) settle(doubtful *judgement, cause error) (judgement, error) {
+func (s *resolution) settle(doubtful *judgement, cause error) (*judgement, error) {
 	if doubtful != nil {
-		return *doubtful, nil
+		return doubtful, nil
 	}
-	return judgement{}, cause
+	return nil, cause
 }
 
 // choose returns whom to ask next. Names of servers are looked up only when no known address is worth asking first.
@@ -120,7 +120,7 @@ func whenNone(candidate *candidate, cause error) error {
 }
 
 // askOne asks one server and judges its reply. The error says why the server was of no use.
-func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *candidate, name wire.Name, kind wire.Type) (judgement, error) {
+func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *candidate, name wire.Name, kind wire.Type) (*judgement, error) {
 	choice.sent++
 	q := wire.Question{Name: name, Type: kind, Class: wire.ClassIN, DO: true}
 	e := s.askInTime(ctx, c, choice, to, q)
@@ -133,7 +133,7 @@ func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *
 	if e.err != nil {
 		err := s.blame(ctx, to, e.err)
 		s.traceAsked(c, to, q, e.reply, "no reply", err)
-		return judgement{}, err
+		return nil, err
 	}
 	j := s.judge(c, e, q)
 	s.traceAsked(c, to, q, e.reply, j.outcome.String(), nil)
@@ -142,7 +142,7 @@ func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *
 	}
 	switch {
 	case j.usable():
-		note(&s.sources, source(&j, q), to.server.Addr)
+		note(&s.sources, source(j, q), to.server.Addr)
 		return j, nil
 	case j.outcome == lame:
 		s.memory.MarkLame(to.server, c.zone, s.now())
@@ -170,9 +170,9 @@ func (s *resolution) askInTime(ctx context.Context, c *cut, choice *selection, t
 }
 
 // judge classifies what is left of a reply.
-func (s *resolution) judge(c *cut, e *exchange, q wire.Question) judgement {
+func (s *resolution) judge(c *cut, e *exchange, q wire.Question) *judgement {
 	if !e.sound {
-		return judgement{outcome: malformed}
+		return &judgement{outcome: malformed}
 	}
 	j := classify(&e.response, q.Name, q.Type, c.zone)
 	if c.forward {

@@ -65,19 +65,19 @@ func (j *judgement) usable() bool {
 }
 
 // classify judges a scrubbed response to the question (name, kind) by a server of zone.
-func classify(r *response, name wire.Name, kind wire.Type, zone wire.Name) judgement {
-	j := judgement{target: name, rank: cache.Answer, glue: r.glue, proof: proofsIn(r.authority)}
+func classify(r *response, name wire.Name, kind wire.Type, zone wire.Name) *judgement {
+	j := &judgement{target: name, rank: cache.Answer, glue: r.glue, proof: proofsIn(r.authority)}
 	if r.authoritative {
 		j.rank = cache.AnswerAA
 	}
 	switch r.rcode {
 	case wire.NoError, wire.NXDomain, yxDomain:
 	case wire.FormErr:
-		return judgement{outcome: malformed}
+		return &judgement{outcome: malformed}
 	case wire.Refused:
-		return judgement{outcome: lame}
+		return &judgement{outcome: lame}
 	default:
-		return judgement{outcome: failing}
+		return &judgement{outcome: failing}
 	}
 	if !j.followAliases(r, kind, zone) {
 		j.judgeAbsence(r, zone)

@@ -138,7 +138,7 @@ func TestClassify(t *testing.T) {
 		if doubtful := j.usable() && j.doubtful; j.outcome != c.want || doubtful != c.doubtful {
 			t.Errorf("%s: %v, doubtful %v; want %v, %v", c.name, j.outcome, j.doubtful, c.want, c.doubtful)
 		}
-		if got := detail(&j, name); c.detail != "" && got != c.detail {
+		if got := detail(j, name); c.detail != "" && got != c.detail {
 			t.Errorf("%s: %s, want %s", c.name, got, c.detail)
 		}
 	}

@@ -11,7 +11,7 @@ import (
 type errand struct {
 	resolution
 	done  chan struct{} // closed when found and err are there
-	found found
+	found *found
 	err   error
 }
 
@@ -35,7 +35,7 @@ func (s *resolution) sendForKeys(ctx context.Context, zone wire.Name) {
 }
 
 // collect finds what k asks for: by the errand that is under way for it, or now.
-func (s *resolution) collect(ctx context.Context, k key) (found, error) {
+func (s *resolution) collect(ctx context.Context, k key) (*found, error) {
 	e := s.errands[k]
 	if e == nil {
 		return s.iterate(ctx, k.name, k.kind)
@@ -44,7 +44,7 @@ func (s *resolution) collect(ctx context.Context, k key) (found, error) {
 	select {
 	case <-e.done:
 	case <-ctx.Done():
-		return found{}, ctx.Err()
+		return nil, ctx.Err()
 	}
 	if server, ok := e.sources[k]; ok {
 		note(&s.sources, k, server)

@@ -67,7 +67,7 @@ func (f *found) redirects(name wire.Name) bool {
 }
 
 // redirect applies the DNAME in f to name.
-func (f *found) redirect(name wire.Name, kind wire.Type) found {
+func (f *found) redirect(name wire.Name, kind wire.Type) *found {
 	dname := &f.sets[0]
 	sets, target, outcome := substitute(&dname.set, name, kind)
 	g := *f
@@ -78,7 +78,7 @@ func (f *found) redirect(name wire.Name, kind wire.Type) found {
 			set: set, stored: dname.stored, expires: dname.expires, status: dname.status, synthesised: set.Type == wire.TypeCNAME,
 		})
 	}
-	return g
+	return &g
 }
 
 // denies reports whether f says that name does not exist; the end of an alias at name is another matter.
@@ -108,9 +108,9 @@ func (f *found) nearEnd(now time.Time) bool {
 
 // known returns what the cache knows of a name and type: the answer, an alias, or that there is none. What is fresh
 // goes before what has expired, and of that the newest.
-func (r *Resolver) known(name wire.Name, kind wire.Type, now time.Time) (found, cache.State) {
+func (r *Resolver) known(name wire.Name, kind wire.Type, now time.Time) (*found, cache.State) {
 	k := cache.Key{Name: name, Type: kind, Partition: r.partition(name, kind)}
-	var expired found
+	var expired *found
 	worst := cache.Missing
 	for _, source := range sources {
 		f, state := source(r, k, now)
@@ -125,59 +125,59 @@ func (r *Resolver) known(name wire.Name, kind wire.Type, now time.Time) (found, 
 }
 
 // Sources are where the cache may know something of a question, in the order in which they count.
-var sources = []func(r *Resolver, k cache.Key, now time.Time) (found, cache.State){
+var sources = []func(r *Resolver, k cache.Key, now time.Time) (*found, cache.State){
 	(*Resolver).knownAnswer, (*Resolver).knownCNAME, (*Resolver).knownDNAME, (*Resolver).knownNoName, (*Resolver).staleNoName,
 }
 
-func (r *Resolver) knownAnswer(k cache.Key, now time.Time) (found, cache.State) {
+func (r *Resolver) knownAnswer(k cache.Key, now time.Time) (*found, cache.State) {
 	e, state := r.cache.RRsets.Get(k, cache.Answer, now)
 	if state == cache.Missing {
-		return found{}, cache.Missing
+		return nil, cache.Missing
 	}
 	return fromEntry(&e, answer), state
 }
 
-func (r *Resolver) knownCNAME(k cache.Key, now time.Time) (found, cache.State) {
+func (r *Resolver) knownCNAME(k cache.Key, now time.Time) (*found, cache.State) {
 	if k.Type == wire.TypeCNAME {
-		return found{}, cache.Missing
+		return nil, cache.Missing
 	}
 	k.Type = wire.TypeCNAME
 	e, state := r.cache.RRsets.Get(k, cache.Answer, now)
 	if state == cache.Missing || e.Kind != cache.Positive {
-		return found{}, cache.Missing
+		return nil, cache.Missing
 	}
 	return fromEntry(&e, alias), state
 }
 
-func (r *Resolver) knownNoName(k cache.Key, now time.Time) (found, cache.State) {
+func (r *Resolver) knownNoName(k cache.Key, now time.Time) (*found, cache.State) {
 	e, ok := r.cache.RRsets.NoNameAbove(k.Name, k.Partition, now)
 	if !ok {
-		return found{}, cache.Missing
+		return nil, cache.Missing
 	}
 	return fromEntry(&e, noName), cache.Fresh
 }
 
-func (r *Resolver) knownDNAME(k cache.Key, now time.Time) (found, cache.State) {
+func (r *Resolver) knownDNAME(k cache.Key, now time.Time) (*found, cache.State) {
 	e, state := r.cache.RRsets.DNAMEAbove(k.Name, k.Partition, now)
 	if state == cache.Missing {
-		return found{}, cache.Missing
+		return nil, cache.Missing
 	}
 	f := fromEntry(&e, alias)
 	return f.redirect(k.Name, k.Type), state
 }
 
-func (r *Resolver) staleNoName(k cache.Key, now time.Time) (found, cache.State) {
+func (r *Resolver) staleNoName(k cache.Key, now time.Time) (*found, cache.State) {
 	k.Type = 0
 	e, state := r.cache.RRsets.Get(k, cache.Answer, now)
 	if state == cache.Missing {
-		return found{}, cache.Missing
+		return nil, cache.Missing
 	}
 	return fromEntry(&e, noName), state
 }
 
 // fromEntry makes a found of an entry; positive is what a positive one is.
-func fromEntry(e *cache.Entry, positive outcome) found {
-	f := found{
+func fromEntry(e *cache.Entry, positive outcome) *found {
+	f := &found{
 		outcome: positive, due: e.Due, cut: e.Cut, lease: e.Lease, rank: e.Rank, proof: e.Proof, status: e.Status,
 	}
 	switch e.Kind {
@@ -216,8 +216,8 @@ func (s *resolution) knownToExist(name wire.Name, c *cut) bool {
 
 // store remembers what a reply says and returns it with the time that the cache grants it. A CNAME synthesised from a
 // DNAME is made anew from it each time.
-func (s *resolution) store(c *cut, j *judgement, kind wire.Type) found {
-	f := found{outcome: j.outcome, target: j.target, cut: c.zone, lease: c.lease, rank: j.rank, proof: j.proof, forged: j.forged}
+func (s *resolution) store(c *cut, j *judgement, kind wire.Type) *found {
+	f := &found{outcome: j.outcome, target: j.target, cut: c.zone, lease: c.lease, rank: j.rank, proof: j.proof, forged: j.forged}
 	now := s.now()
 	for i := range j.records {
 		set := &j.records[i]

@@ -43,7 +43,11 @@ func ParseHints(r io.Reader) ([]Hint, error) {
 			}
 			order = append(order, name)
 		case *dns.A, *dns.AAAA:
-			name, addr, err := address(rr)
+			name, err := wire.ParseName(rr.Header().Name)
+			if err != nil {
+				return nil, err
+			}
+			addr, err := address(rr)
 			if err != nil {
 				return nil, err
 			}
@@ -74,12 +78,8 @@ func BuiltinHints() []Hint {
 	return hints
 }
 
-// address returns owner and address of an A or AAAA record.
-func address(rr dns.RR) (wire.Name, netip.Addr, error) {
-	name, err := wire.ParseName(rr.Header().Name)
-	if err != nil {
-		return wire.Root, netip.Addr{}, err
-	}
+// address returns the address in an A or AAAA record.
+func address(rr dns.RR) (netip.Addr, error) {
 	var octets []byte
 	switch rr := rr.(type) {
 	case *dns.A:
@@ -89,7 +89,7 @@ func address(rr dns.RR) (wire.Name, netip.Addr, error) {
 	}
 	addr, ok := netip.AddrFromSlice(octets)
 	if !ok {
-		return wire.Root, netip.Addr{}, errors.New("address record without an address")
+		return netip.Addr{}, errors.New("address record without an address")
 	}
-	return name, addr, nil
+	return addr, nil
 }

@@ -11,10 +11,10 @@ const maxCuts = 32
 
 // iterate finds one name and type from the deepest known cut down (RFC 1034 section 5.3.3), and remembers what it
 // learns on the way.
-func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type) (found, error) {
+func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type) (*found, error) {
 	c, err := s.startingCut(ctx, name, kind)
 	if err != nil {
-		return found{}, err
+		return nil, err
 	}
 	m := minimiser{mode: s.minimisation(&c), name: name, kind: kind}
 	for cuts := 0; cuts < maxCuts; {
@@ -29,10 +29,10 @@ func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type
 			continue
 		}
 		if err != nil {
-			return found{}, err
+			return nil, err
 		}
 		if j.outcome == referral {
-			c = s.descend(ctx, &c, &j)
+			c = s.descend(ctx, &c, j)
 			s.traceCut(&c)
 			m.enter()
 			cuts++
@@ -42,7 +42,7 @@ func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type
 			m.giveUp() // the server may only be wrong about names in between, so this is not to be remembered
 			continue
 		}
-		f := s.store(&c, &j, shownKind)
+		f := s.store(&c, j, shownKind)
 		switch {
 		case whole:
 			return f, nil
@@ -54,7 +54,7 @@ func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type
 			return f, nil // nothing exists below a name that does not (RFC 8020)
 		}
 	}
-	return found{}, &Error{Step: stepAsk, EDE: wire.EDEOther, Err: errTooDeep}
+	return nil, &Error{Step: stepAsk, EDE: wire.EDEOther, Err: errTooDeep}
 }
 
 // minimisation is off towards forwarders, who have to be told the whole name.

@@ -29,20 +29,20 @@ func (r *Resolver) ownZone(zones *zone.Zones, name wire.Name) *zone.Zone {
 
 // local returns what the zones served here say of a name and type. It says no where that is for others: the name lies in no such
 // zone, or is delegated to other servers, which cut then names.
-func (r *Resolver) local(name wire.Name, kind wire.Type, now time.Time) (f found, cut *zone.Cut, ok bool, err error) {
+func (r *Resolver) local(name wire.Name, kind wire.Type, now time.Time) (f *found, cut *zone.Cut, ok bool, err error) {
 	zones := r.zones()
 	if r.ownZone(zones, name) == nil {
-		return found{}, nil, false, nil
+		return nil, nil, false, nil
 	}
 	finding, own := zones.Find(name, kind)
-	f = found{target: name, status: wire.Insecure, local: true}
+	f = &found{target: name, status: wire.Insecure, local: true}
 	switch finding.Outcome {
 	case zone.Delegated:
-		return found{}, finding.Cut, false, nil
+		return nil, finding.Cut, false, nil
 	case zone.Withheld:
-		return found{}, nil, false, &Error{Step: stepLocal, EDE: wire.EDEInvalidData, Err: errWithheld}
+		return f, nil, false, &Error{Step: stepLocal, EDE: wire.EDEInvalidData, Err: errWithheld}
 	case zone.Expired:
-		return found{}, nil, false, &Error{Step: stepLocal, EDE: wire.EDEInvalidData, Err: errExpired}
+		return f, nil, false, &Error{Step: stepLocal, EDE: wire.EDEInvalidData, Err: errExpired}
 	case zone.Answered:
 		f.outcome = answer
 	case zone.Alias:
@@ -69,10 +69,10 @@ func (r *Resolver) local(name wire.Name, kind wire.Type, now time.Time) (f found
 
 // localFirst is local for those who want recursion: what a zone signed here has for a DS RRset is its parent's to say, wherever that is
 // served (RFC 4035 section 3.1.4.1).
-func (r *Resolver) localFirst(name wire.Name, kind wire.Type, now time.Time) (f found, cut *zone.Cut, ok bool, err error) {
+func (r *Resolver) localFirst(name wire.Name, kind wire.Type, now time.Time) (f *found, cut *zone.Cut, ok bool, err error) {
 	f, cut, ok, err = r.local(name, kind, now)
 	if ok && kind == wire.TypeDS && f.signer != nil && f.signer.Origin() == name && !name.IsRoot() {
-		return found{}, nil, false, nil
+		return nil, nil, false, nil
 	}
 	return f, cut, ok, err
 }
@@ -137,7 +137,7 @@ func (r *Resolver) ownAnswer(q wire.Question, now time.Time) wire.Answer {
 		case !ok:
 			return res.cutShort(cut).pack(q, now)
 		}
-		if res.append(&f); f.outcome != alias {
+		if res.append(f); f.outcome != alias {
 			a := res.pack(q, now)
 			r.cache.Packets.Put(q, a, now, generation)
 			return a

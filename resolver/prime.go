@@ -31,7 +31,7 @@ func (s *resolution) prime(ctx context.Context) (cut, error) {
 		return hints, nil
 	}
 	now, ns := s.now(), j.records[len(j.records)-1]
-	root := cache.Delegation{Zone: wire.Root, Servers: s.rootServers(&ns, &j)}
+	root := cache.Delegation{Zone: wire.Root, Servers: s.rootServers(&ns, j)}
 	root, _ = s.cache.Delegations.Put(root, cache.Delegation{}, ns.TTL, now, s.generation)
 	return cut{zone: wire.Root, servers: root.Servers}, nil
 }

@@ -47,7 +47,7 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 		if r.mustJudge(q) && f.status == wire.Bogus {
 			return r.bogus(q, name, now), false, true
 		}
-		res.append(&f)
+		res.append(f)
 		res.stale = res.stale || state == cache.Stale
 		due = due || f.due
 		q.CD = q.CD && !f.mustBeChecked()
@@ -61,10 +61,10 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 
 // knownFor returns what is known of name that may answer q: to whoever wants answers checked, nothing that was not, but
 // what follows from validated denials.
-func (r *Resolver) knownFor(q wire.Question, name wire.Name, now time.Time) (found, cache.State) {
+func (r *Resolver) knownFor(q wire.Question, name wire.Name, now time.Time) (*found, cache.State) {
 	if f, _, ok, err := r.localFirst(name, q.Type, now); ok || err != nil {
 		if err != nil {
-			return found{}, cache.Missing
+			return nil, cache.Missing
 		}
 		return f, cache.Fresh
 	}
@@ -77,12 +77,12 @@ func (r *Resolver) knownFor(q wire.Question, name wire.Name, now time.Time) (fou
 			return denied, cache.Fresh
 		}
 	}
-	switch f.status {
-	case wire.Indeterminate:
+	switch {
+	case state == cache.Missing:
+	case f.status == wire.Indeterminate:
 		state = cache.Missing
-	case wire.Insecure:
+	case f.status == wire.Insecure:
 		f.reason = r.validator.Why(name, now, f.proof)
-	default:
 	}
 	return f, state
 }

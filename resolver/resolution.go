@@ -79,10 +79,10 @@ func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) 
 		if err := s.budget.Spend(work.Alias, f.aliases()); err != nil {
 			return res.fail(fail(stepAlias, wire.EDEOther, err))
 		}
-		if res.append(&f); f.outcome != alias {
+		if res.append(f); f.outcome != alias {
 			return res
 		}
-		s.traceAlias(&f)
+		s.traceAlias(f)
 		s.checking = s.checking || s.validator != nil && f.mustBeChecked()
 		for i := range f.sets {
 			if f.sets[i].set.Type == wire.TypeCNAME {
@@ -94,26 +94,26 @@ func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) 
 }
 
 // lookUp finds one name and type: known, or by iteration. A failure is remembered (RFC 9520).
-func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type) (found, error) {
+func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type) (*found, error) {
 	now := s.now()
 	if f, _, ok, err := s.localFirst(name, kind, now); ok || err != nil {
-		s.traceLocal(name, kind, &f)
+		s.traceLocal(name, kind, f)
 		return f, err
 	}
 	if f, state := s.known(name, kind, now); state == cache.Fresh && (!s.refresh || !f.nearEnd(now)) {
-		s.traceKnown(name, kind, &f)
-		err := s.judged(ctx, name, kind, &f) // which changes f
+		s.traceKnown(name, kind, f)
+		err := s.judged(ctx, name, kind, f) // which changes f
 		return f, err
 	}
 	if s.checking && !s.refresh {
 		if f, ok := s.synthesise(name, kind, now); ok {
-			s.traceKnown(name, kind, &f)
+			s.traceKnown(name, kind, f)
 			return f, nil
 		}
 	}
 	k := cache.Key{Name: name, Type: kind, Partition: s.partition(name, kind)}
 	if failure, ok := s.cache.Failures.Get(k, now); ok && (s.checking || !failure.Bogus) {
-		return found{}, &Error{Step: stepAsk, EDE: firstCode(failure.Errors), Err: errOldFailure}
+		return nil, &Error{Step: stepAsk, EDE: firstCode(failure.Errors), Err: errOldFailure}
 	}
 	f, err := s.iterate(ctx, name, kind)
 	if err != nil && !final(err) && s.mayIterateInstead(name) {
@@ -125,10 +125,10 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 		if s.ofName(err) {
 			s.keepFailure(k, err)
 		}
-		return found{}, err
+		return nil, err
 	}
-	if err := s.judged(ctx, name, kind, &f); err != nil {
-		return found{}, err
+	if err := s.judged(ctx, name, kind, f); err != nil {
+		return nil, err
 	}
 	if s.checking || s.validator == nil {
 		s.cache.Failures.Forget(k)
@@ -174,7 +174,7 @@ func (s *resolution) lookUpServer(ctx context.Context, name wire.Name) ([]netip.
 	var cause error
 	for _, kind := range s.addressTypes() {
 		f, err := s.lookUp(ctx, name, kind)
-		if addresses := s.usableAddresses(&f); err == nil && len(addresses) > 0 {
+		if addresses := s.usableAddresses(f); err == nil && len(addresses) > 0 {
 			return addresses, nil
 		}
 		if final(err) {
@@ -186,7 +186,7 @@ func (s *resolution) lookUpServer(ctx context.Context, name wire.Name) ([]netip.
 		if err := s.budget.Spend(work.FailedLookup, 1); err != nil {
 			return nil, fail(stepServers, wire.EDENoReachableAuthority, err)
 		}
-		if f.outcome == noName {
+		if f != nil && f.outcome == noName {
 			break
 		}
 	}
@@ -219,7 +219,7 @@ func (s *resolution) addressesKnown(name wire.Name, glue []netip.Addr) []netip.A
 }
 
 func (s *resolution) usableAddresses(f *found) []netip.Addr {
-	if f.outcome != answer {
+	if f == nil || f.outcome != answer {
 		return nil
 	}
 	if f.local {

@@ -171,10 +171,11 @@ func (s *scrubber) takeGlue(r *response, rr dns.RR) {
 	default:
 		return
 	}
-	if _, ok := s.owner(rr.Header()); !ok {
+	name, ok := s.owner(rr.Header())
+	if !ok {
 		return
 	}
-	name, addr, err := address(rr)
+	addr, err := address(rr)
 	if err != nil {
 		return
 	}

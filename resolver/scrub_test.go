@@ -36,7 +36,7 @@ func FuzzScrub(f *testing.F) {
 		checkResponse(t, &r, zone, ok)
 		if ok {
 			j := classify(&r, q, wire.Type(kind), zone)
-			checkJudgement(t, &j, &r, q, zone)
+			checkJudgement(t, j, &r, q, zone)
 		}
 	})
 }

@@ -56,7 +56,7 @@ func (s *resolution) weigh(ctx context.Context, name wire.Name, kind wire.Type, 
 		doubted := err == nil && f.status == wire.Bogus || err != nil && !final(err)
 		if doubted && s.Refetch(name, kind) {
 			if again, failed := s.iterate(ctx, name, kind); failed == nil {
-				before, *f = f.reason, again
+				before, *f = f.reason, *again
 				continue
 			}
 		}
