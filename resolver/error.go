@@ -47,6 +47,7 @@ var (
 	errCyclic     = errors.New("the servers of a zone can only be found by asking them")
 	errDepth      = errors.New("limit of nested name server look-ups reached")
 	errLoop       = errors.New("aliases form a loop")
+	errTooFar     = errors.New("limit of aliases on the way to what is flattened reached")
 	errTime       = errors.New("time is up")
 	errJostled    = errors.New("given up for newer questions")
 	errBusy       = errors.New("too many resolutions in progress")

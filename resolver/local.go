@@ -87,7 +87,8 @@ type flattening struct {
 	owner wire.Name
 	ttl   uint32
 	soa   *timed
-	from  int // where in the answer the way to them begins
+	from  int   // where in the answer the way to them begins
+	hops  int32 // of that way
 
 	signer *zone.Zone // of the owner's zone; nil: it is not signed
 }
@@ -137,7 +138,10 @@ func (r *Resolver) ownAnswer(q wire.Question, now time.Time) wire.Answer {
 		case !ok:
 			return res.cutShort(cut).pack(q, now)
 		}
-		if res.append(f); f.outcome != alias {
+		if err := res.append(f); err != nil {
+			return failed(err).pack(q, now)
+		}
+		if f.outcome != alias {
 			a := res.pack(q, now)
 			r.cache.Packets.Put(q, a, now, generation)
 			return a

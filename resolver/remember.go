@@ -47,7 +47,9 @@ func (r *Resolver) recollect(q wire.Question, now time.Time, worst cache.State) 
 		if r.mustJudge(q) && f.status == wire.Bogus {
 			return r.bogus(q, name, now), false, true
 		}
-		res.append(f)
+		if res.append(f) != nil {
+			return nil, false, false // who follows it says so
+		}
 		res.stale = res.stale || state == cache.Stale
 		due = due || f.due
 		q.CD = q.CD && !f.mustBeChecked()

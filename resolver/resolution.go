@@ -79,7 +79,10 @@ func (s *resolution) chase(ctx context.Context, name wire.Name, kind wire.Type) 
 		if err := s.budget.Spend(work.Alias, f.aliases()); err != nil {
 			return res.fail(fail(stepAlias, wire.EDEOther, err))
 		}
-		if res.append(f); f.outcome != alias {
+		if err := res.append(f); err != nil {
+			return res.fail(err)
+		}
+		if f.outcome != alias {
 			return res
 		}
 		s.traceAlias(f)

@@ -32,8 +32,11 @@ type result struct {
 // staleTTL is the TTL of records that have expired (RFC 8767 section 4).
 const staleTTL = 30
 
-// append adds what was found of the next name.
-func (r *result) append(f *found) {
+// append adds what was found of the next name. The error is that the way to what is flattened is too long.
+func (r *result) append(f *found) error {
+	if r.flat != nil {
+		r.flat.hops += f.aliases()
+	}
 	r.secure = f.status == wire.Secure && (r.secure || r.parts == 0)
 	r.authoritative = r.authoritative || f.local && r.parts == 0
 	r.local = f.local && (r.local || r.parts == 0)
@@ -59,11 +62,14 @@ func (r *result) append(f *found) {
 	switch {
 	case f.flat != nil && r.flat == nil:
 		flat := *f.flat
-		flat.from = len(r.answer)
+		flat.from, flat.hops = len(r.answer), f.aliases()
 		r.flat = &flat
+	case r.flat != nil && r.flat.hops > zone.MaxAliases:
+		return &Error{Step: stepAlias, EDE: wire.EDEOther, Err: errTooFar}
 	case r.flat != nil && f.outcome != alias:
 		r.flatten(f)
 	}
+	return nil
 }
 
 func (r *result) has(t *timed) bool {

@@ -121,7 +121,7 @@ func BenchmarkFinish(b *testing.B) {
 			known, msg := address(q.Question()), make([]byte, 0, udpSize)
 			b.ReportAllocs()
 			for b.Loop() {
-				msg = f.finish(append(msg[:0], known...), q, nil, link{transport: c.over})
+				msg = f.finish(append(msg[:0], known...), q, &wire.Answer{}, link{transport: c.over})
 			}
 		})
 	}

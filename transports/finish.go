@@ -35,12 +35,17 @@ var (
 	notAnAnswer   = wire.ExtendedError{Code: wire.EDEOther, Text: "no answer was made"}
 )
 
-// finish makes of msg, a finished answer and the caller's own copy, the message for the client that asked q.
-func (f *front) finish(msg []byte, q *wire.Query, errors []wire.ExtendedError, l link) []byte {
+// finish makes of msg, the caller's own copy of the packet of a, the message for the client that asked q. The addresses of zones
+// served here come in another order each time, so that what has several shares its load among them; those of others come as their
+// own servers had them.
+func (f *front) finish(msg []byte, q *wire.Query, a *wire.Answer, l link) []byte {
 	if len(msg) < wire.HeaderLength+len(q.RawQuestion()) {
 		return f.fail(msg, q, notAnAnswer, l)
 	}
 	wire.Reply(msg, q)
+	if a.Fixed {
+		wire.Turn(msg, f.turns.Add(1))
+	}
 	if len(msg)+optLength(q, l) > l.size(q) {
 		if l.transport != UDP { // TC would send the client to where it is
 			return f.fail(msg, q, answerTooLong, l)
@@ -48,7 +53,7 @@ func (f *front) finish(msg []byte, q *wire.Query, errors []wire.ExtendedError, l
 		msg = wire.Truncate(msg)
 		f.counters[UDP].Truncated.Add(1)
 	}
-	return f.seal(msg, q, wire.Rcode(msg[3]&0xf), errors, l)
+	return f.seal(msg, q, wire.Rcode(msg[3]&0xf), a.Errors, l)
 }
 
 // reject makes the answer to a query that is not resolved, in buf[:0].

@@ -100,7 +100,7 @@ func TestFinish(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFront(Options{})
 			q := parsed(t, c.query)
-			packet := f.finish(records(q.Question(), c.records), q, c.errors, c.link)
+			packet := f.finish(records(q.Question(), c.records), q, &wire.Answer{Errors: c.errors}, c.link)
 			m := read(t, packet)
 			if !m.Response || m.Id != q.ID || m.Rcode != dns.RcodeSuccess {
 				t.Error("header: ", m.MsgHdr)
@@ -139,7 +139,7 @@ func TestFinishWhatIsNoAnswer(t *testing.T) {
 	}{{"nothing", nil}, {"a header only", make([]byte, 12)}, {"no room for OPT, over TCP", long}} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFront(Options{})
-			m := read(t, f.finish(c.packet, q, nil, link{transport: TCP}))
+			m := read(t, f.finish(c.packet, q, &wire.Answer{}, link{transport: TCP}))
 			if code, _ := ede(m); m.Rcode != dns.RcodeServerFailure || m.Id != 1 || code != 0 {
 				t.Error(m)
 			}
@@ -151,12 +151,12 @@ func TestFinishWhatIsNoAnswer(t *testing.T) {
 func TestShorten(t *testing.T) {
 	f := newFront(Options{})
 	q := parsed(t, ask(1, "www.example.", edns(1232)))
-	m := read(t, shorten(f.finish(records(q.Question(), 8), q, nil, link{}), q.EDNS, q.DO))
+	m := read(t, shorten(f.finish(records(q.Question(), 8), q, &wire.Answer{}, link{}), q.EDNS, q.DO))
 	if !m.Truncated || len(m.Answer) != 0 || m.IsEdns0() == nil || m.Id != 1 {
 		t.Error(m)
 	}
 	q = parsed(t, ask(1, "www.example."))
-	if m := read(t, shorten(f.finish(records(q.Question(), 2), q, nil, link{}), q.EDNS, q.DO)); !m.Truncated || len(m.Extra) != 0 {
+	if m := read(t, shorten(f.finish(records(q.Question(), 2), q, &wire.Answer{}, link{}), q.EDNS, q.DO)); !m.Truncated || len(m.Extra) != 0 {
 		t.Error(m)
 	}
 }

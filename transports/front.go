@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -26,6 +27,7 @@ type front struct {
 
 	quota    *Quota
 	counters [transportCount]Counters
+	turns    atomic.Uint32 // of the addresses that zones served here have
 
 	// ctx ends when Shutdown gives up waiting; resolutions are the jobs that run; stopping is closed when no more
 	// messages are to be read.
@@ -115,7 +117,7 @@ func (f *front) treat(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 		}
 		v.reach = max(v.reach, len(a.Packet))
 		f.countRecalled(l)
-		answer, o = f.finish(a.Packet, &v.query, a.Errors, l), answered
+		answer, o = f.finish(a.Packet, &v.query, &a, l), answered
 	}
 	if answer != nil {
 		v.answer, v.reach = answer, max(v.reach, len(answer))
@@ -290,7 +292,7 @@ func (j *job) answer() (answer []byte) {
 	defer cancel()
 	a := f.responder.Resolve(ctx, j.question)
 	buf := slices.Grow(j.buf[:0], len(a.Packet)+roomForOPT) // what grows later leaves a copy behind
-	return f.finish(append(buf, a.Packet...), &j.query, a.Errors, j.link)
+	return f.finish(append(buf, a.Packet...), &j.query, &a, j.link)
 }
 
 // wipeStack writes over the stack below its caller, which would go to the next goroutine with the client's address in

@@ -400,7 +400,7 @@ func (d *draft) name(records []entry) {
 			d.nowhere = true
 			d.warn(int(records[0].line), "is at a name that is proxied, and there are no edge.addresses: it has none")
 		}
-		d.sets = d.edge.replace(d.sets, k, proxied)
+		d.sets = d.edge.replace(d.sets, proxied)
 	}
 	if len(k) == 0 {
 		d.sets = d.atApex(d.sets)

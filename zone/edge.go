@@ -1,7 +1,6 @@
 package zone
 
 import (
-	"hash/fnv"
 	"net/netip"
 
 	"github.com/miekg/dns"
@@ -37,7 +36,7 @@ func (e *edgeSets) isNowhere() bool { return len(e.v4)+len(e.v6) == 0 }
 
 // replace takes the address and CNAME records away from the sets of a name, and puts the edge in their place: both families
 // whatever the records had, unless a record asks for one. HTTPS records that the operator wrote stay.
-func (e *edgeSets) replace(sets []made, k key, marks recordMark) []made {
+func (e *edgeSets) replace(sets []made, marks recordMark) []made {
 	kept := sets[:0]
 	explicit := false
 	for _, m := range sets {
@@ -54,29 +53,21 @@ func (e *edgeSets) replace(sets []made, k key, marks recordMark) []made {
 	case marks&recordIPv6Only != 0:
 		v4 = nil
 	}
-	turn := turnOf(k)
-	kept = appendAddresses(kept, wire.TypeA, v4, turn)
-	kept = appendAddresses(kept, wire.TypeAAAA, v6, turn)
+	kept = appendAddresses(kept, wire.TypeA, v4)
+	kept = appendAddresses(kept, wire.TypeAAAA, v6)
 	if rdata := e.https(v4, v6); rdata != nil && !explicit {
 		kept = append(kept, made{kind: typeHTTPS, ttl: automaticTTL, data: wire.Rdatas(nil).Add(rdata)})
 	}
 	return kept
 }
 
-// turnOf says with which address a name begins, so that names share the edge's addresses evenly.
-func turnOf(k key) int {
-	h := fnv.New32a()
-	_, _ = h.Write(k)
-	return int(h.Sum32() >> 8)
-}
-
-func appendAddresses(sets []made, kind wire.Type, addresses []netip.Addr, turn int) []made {
+func appendAddresses(sets []made, kind wire.Type, addresses []netip.Addr) []made {
 	if len(addresses) == 0 {
 		return sets
 	}
 	m := made{kind: kind, ttl: automaticTTL}
-	for i := range addresses {
-		m.data = m.data.Add(addresses[(i+turn)%len(addresses)].AsSlice())
+	for _, a := range addresses {
+		m.data = m.data.Add(a.AsSlice())
 	}
 	return append(sets, m)
 }

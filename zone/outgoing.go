@@ -110,15 +110,15 @@ func (o *outgoing) isShadowed(k key) bool {
 	return false
 }
 
-// maxAliases bounds the way to the addresses of a flattened CNAME.
-const maxAliases = 8
+// MaxAliases bounds the way to the addresses of a flattened CNAME, itself included.
+const MaxAliases = 8
 
 // flatten returns the addresses to which a CNAME leads; inside is false where others have them.
 func (o *outgoing) flatten(alias *wire.RRset) (addresses []wire.RRset, inside bool) {
 	for _, kind := range []wire.Type{wire.TypeA, wire.TypeAAAA} {
 		at, ttl := targetOf(alias), alias.TTL
 		for hops := 0; ; hops++ {
-			if hops == maxAliases || !at.Within(o.origin) {
+			if hops == MaxAliases || !at.Within(o.origin) {
 				return nil, false
 			}
 			f := o.Find(at, kind)

@@ -110,7 +110,7 @@ func rowOf(r *dns.Msg) string {
 	}
 	for i, section := range [][]dns.RR{r.Answer, r.Ns, r.Extra} {
 		var list []string
-		for _, rr := range section {
+		for _, rr := range inOrder(section) {
 			switch rr := rr.(type) {
 			case *dns.OPT:
 				parts[0] += optionsOf(rr)
@@ -129,6 +129,17 @@ func rowOf(r *dns.Msg) string {
 		parts = append(parts, strings.Join(list, ", "))
 	}
 	return strings.TrimRight(strings.Join(parts, "; "), "; ")
+}
+
+// inOrder sorts the addresses of an RRset, which come in another order each time.
+func inOrder(section []dns.RR) []dns.RR {
+	return slices.SortedStableFunc(slices.Values(section), func(a, b dns.RR) int {
+		x, y := a.Header(), b.Header()
+		if x.Name != y.Name || x.Rrtype != y.Rrtype || x.Rrtype != dns.TypeA && x.Rrtype != dns.TypeAAAA {
+			return 0
+		}
+		return strings.Compare(a.String(), b.String())
+	})
 }
 
 // optionsOf are the extended errors, but for the one that says that it is an old one, and whatever else should not be there.

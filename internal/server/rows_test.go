@@ -2,8 +2,11 @@ package server
 
 import (
 	"fmt"
+	"os"
 	"strings"
 	"testing"
+
+	"github.com/miekg/dns"
 )
 
 // The rows of the semantics of local zones with proxied records, by the names that their tables give them: answers, statuses, partial
@@ -49,8 +52,8 @@ c    CNAME www.shop.example. ; cf_tags=cf-proxied:true`, same, map[string]string
 a A    192.0.2.1       ; cf_tags=cf-proxied:true
 b A    192.0.2.1       ; cf_tags=cf-proxied:true
 f AAAA 2001:db8:bad::1 ; cf_tags=cf-proxied:true`, [2]string{`["203.0.113.10", "2001:db8::10"]`, `["203.0.113.10", "203.0.113.11", "2001:db8::10", "2001:db8::11"]`}, map[string]string{
-			"a A": "NOERROR aa; a 300 A 203.0.113.10, a 300 A 203.0.113.11", "b A": "NOERROR aa; b 300 A 203.0.113.11, b 300 A 203.0.113.10",
-			"a AAAA": "NOERROR aa; a 300 AAAA 2001:db8::10, a 300 AAAA 2001:db8::11", "f A": "NOERROR aa; f 300 A 203.0.113.11, f 300 A 203.0.113.10",
+			"a A": "NOERROR aa; a 300 A 203.0.113.10, a 300 A 203.0.113.11", "b A": "NOERROR aa; b 300 A 203.0.113.10, b 300 A 203.0.113.11",
+			"a AAAA": "NOERROR aa; a 300 AAAA 2001:db8::10, a 300 AAAA 2001:db8::11", "f A": "NOERROR aa; f 300 A 203.0.113.10, f 300 A 203.0.113.11",
 		}},
 		{"what a proxied name answers: a family without an address is NODATA, never the origin's", `
 f AAAA 2001:db8:bad::1 ; cf_tags=cf-proxied:true`, onlyV4, map[string]string{
@@ -303,6 +306,9 @@ func TestFlatteningRows(t *testing.T) {
 			"f A": "NOERROR aa; f 60 A 192.0.2.9", "f A -rd": "NOERROR aa; f 60 A 192.0.2.9",
 		}},
 		{"a chain of 8", strings.Replace(chain, "c8 60 CNAME c9", "c8 60 A 192.0.2.1", 1), same, map[string]string{"f A": "NOERROR aa; f 60 A 192.0.2.1"}},
+		{"a chain of 9", strings.Replace(chain, "c9 60 CNAME c10", "c9 60 A 192.0.2.1", 1), same, map[string]string{"f A": "SERVFAIL EDE 0", "f A -rd": "SERVFAIL EDE 0"}},
+		{"a chain of 8 that leads out", strings.Replace(chain, "c6 60 CNAME c7", "c6 60 CNAME a.other.test.", 1) + "== other.test\na 60 CNAME b\nb 60 A 192.0.2.1", same, map[string]string{"f A": "NOERROR aa; f 60 A 192.0.2.1"}},
+		{"a chain of 9 that leads out", strings.Replace(chain, "c7 60 CNAME c8", "c7 60 CNAME a.other.test.", 1) + "== other.test\na 60 CNAME b\nb 60 A 192.0.2.1", same, map[string]string{"f A": "SERVFAIL EDE 0"}},
 		{"a chain without an end is an error, however it is asked for", chain + "c12 60 CNAME c13\nc13 60 CNAME c14\nc14 A 192.0.2.1", same, map[string]string{
 			"f A": "SERVFAIL EDE 0", "f A -rd": "SERVFAIL EDE 0",
 		}},
@@ -338,4 +344,32 @@ func TestDNSSECRows(t *testing.T) {
 			"open A +do": "NOERROR aa; open 60 A 192.0.2.2", "@ CDS": none, "@ DNSKEY": none, "no A +do": noName,
 		}},
 	})
+}
+
+// Row "what a proxied name answers for A / AAAA": the order turns with each answer, found or finished, and no address is left out.
+func TestEdgeAddressesTurn(t *testing.T) {
+	x := newRows(t)
+	if err := os.Mkdir(x.file("zones"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	write(t, x.file("zones/home.test.zone"), "a A 192.0.2.1 ; cf_tags=cf-proxied:true\n")
+	s, _ := x.start(t, strings.Replace(rowSettings, `["203.0.113.10", "2001:db8::10"]`, `["203.0.113.10", "203.0.113.11", "203.0.113.12", "2001:db8::10"]`, 1))
+	udp, _ := s.Addrs()
+	seen := map[string]int{}
+	for range 30 {
+		m, _, err := new(dns.Client).ExchangeContext(t.Context(), new(dns.Msg).SetQuestion("a.home.test.", dns.TypeA), udp[0].String())
+		if err != nil || len(m.Answer) != 3 {
+			t.Fatal(err, m)
+		}
+		var order []string
+		for _, rr := range m.Answer {
+			order = append(order, rr.(*dns.A).A.String())
+		}
+		seen[strings.Join(order, " ")]++
+	}
+	for _, order := range []string{"203.0.113.10 203.0.113.11 203.0.113.12", "203.0.113.11 203.0.113.12 203.0.113.10", "203.0.113.12 203.0.113.10 203.0.113.11"} {
+		if seen[order] != 10 {
+			t.Errorf("of 30 answers %d begin as %s", seen[order], order)
+		}
+	}
 }

@@ -169,6 +169,44 @@ func CountDown(msg []byte, offsets []uint16, seconds uint32) {
 	}
 }
 
+// Turn gives the addresses in the answer section of a packed answer another order: of n in one RRset, the one at place by
+// modulo n comes first. It allocates nothing. A malformed message is left as it is.
+func Turn(msg []byte, by uint32) {
+	off, ok := skipName(msg, HeaderLength)
+	if !ok || be16(msg[4:]) != 1 {
+		return
+	}
+	off += 4
+	first, length := off, 0 // of the records that are alike but for the address
+	for range be16(msg[6:]) {
+		r, end, ok := parseRecord(msg, off)
+		if !ok {
+			return
+		}
+		head := end - off - len(r.data)
+		if end-off != length || string(msg[off:off+head]) != string(msg[first:first+head]) {
+			turn(msg[first:off], length, by)
+			first, length = off, 0
+			if r.kind == TypeA || r.kind == TypeAAAA {
+				length = end - off
+			}
+		}
+		off = end
+	}
+	turn(msg[first:off], length, by)
+}
+
+// turn rotates pieces of a length to the left.
+func turn(pieces []byte, length int, by uint32) {
+	if length == 0 || len(pieces) <= length {
+		return
+	}
+	at := int(by%uint32(len(pieces)/length)) * length
+	slices.Reverse(pieces[:at])
+	slices.Reverse(pieces[at:])
+	slices.Reverse(pieces)
+}
+
 // Freshness returns for how many seconds an answer may be kept by a cache that looks at nothing else of it: the smallest
 // TTL in the answer section, or of a negative answer the one that its SOA record gives (RFC 8484 section 5.1, RFC 2308
 // section 5). Zero when there is neither.

@@ -247,3 +247,37 @@ func TestTTLOffsetsRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestTurn(t *testing.T) {
+	www := "\xc0\x0c"
+	a := func(p packet, addresses string) packet {
+		for _, c := range addresses {
+			p = p.record(www, 1, 1, 300, strings.Repeat(string(c), 4))
+		}
+		return p
+	}
+	begin := func(answers uint16) packet { return header(qr, 1, answers).question(wwwTest, 1, 1) }
+	for _, c := range []struct {
+		name      string
+		msg, want packet
+		by        uint32
+	}{
+		{"three addresses", a(begin(3), "abc"), a(begin(3), "bca"), 1},
+		{"and further", a(begin(3), "abc"), a(begin(3), "cab"), 2},
+		{"and round", a(begin(3), "abc"), a(begin(3), "abc"), 3},
+		{"one", a(begin(1), "a"), a(begin(1), "a"), 1},
+		{"none", begin(0), begin(0), 1},
+		{
+			"behind an alias", a(begin(3).record(www, 5, 1, 60, www), "ab").record("\x00", 2, 1, 9, "\x00"),
+			a(begin(3).record(www, 5, 1, 60, www), "ba").record("\x00", 2, 1, 9, "\x00"), 1,
+		},
+		{"of two TTLs, which are two RRsets", a(begin(2), "a").record(www, 1, 1, 9, "bbbb"), a(begin(2), "a").record(www, 1, 1, 9, "bbbb"), 1},
+		{"other records stay", begin(2).record(www, 15, 1, 9, "\x00\x01\x00").record(www, 15, 1, 9, "\x00\x02\x00"), begin(2).record(www, 15, 1, 9, "\x00\x01\x00").record(www, 15, 1, 9, "\x00\x02\x00"), 1},
+		{"cut", a(begin(3), "ab"), a(begin(3), "ab"), 1},
+	} {
+		got := slices.Clone([]byte(c.msg))
+		if wire.Turn(got, c.by); string(got) != string(c.want) {
+			t.Errorf("%s: got %x, want %x", c.name, got, c.want)
+		}
+	}
+}
