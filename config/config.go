@@ -145,8 +145,9 @@ type Replica struct {
 
 // Management is the table [management].
 type Management struct {
-	Listen    netip.AddrPort // invalid: off
-	TokenFile string         // a path, made absolute against the configuration's own
+	MaxRequests, MaxExchanges, MaxBatch int            // 0: no limit
+	Listen                              netip.AddrPort // invalid: off
+	TokenFile                           string         // a path, made absolute against the configuration's own
 }
 
 // Any reports whether there may be zones.

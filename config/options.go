@@ -3,6 +3,7 @@ package config
 import (
 	"crypto/tls"
 	"log/slog"
+	"math"
 	"strconv"
 
 	"tacit/dnssec"
@@ -475,6 +476,21 @@ var options = []option{
 			"perhaps, the only zones that it is for. Others must not be able to read it.",
 		set: func(k *checker, v value) { k.config.Management.TokenFile = k.config.resolvePath(v.text) },
 	},
+	{
+		table: "management", key: "max_requests", kind: numberKind, standard: `1200`,
+		about: "How many requests a token may make in five minutes. 0: no limit.",
+		set:   func(k *checker, v value) { k.config.Management.MaxRequests = limit(k, v) },
+	},
+	{
+		table: "management", key: "max_exchanges", kind: numberKind, standard: `3`,
+		about: "How many imports and exports a token may make in a minute: each is a whole zone. 0: no limit.",
+		set:   func(k *checker, v value) { k.config.Management.MaxExchanges = limit(k, v) },
+	},
+	{
+		table: "management", key: "max_batch", kind: numberKind, standard: `3500`,
+		about: "How many edits one batch may hold. 0: as many as fit into 4 MiB.",
+		set:   func(k *checker, v value) { k.config.Management.MaxBatch = limit(k, v) },
+	},
 
 	{
 		table: "log", key: "level", kind: textKind, standard: `"info"`, words: []string{"error", "warn", "info", "debug"},
@@ -503,6 +519,15 @@ func setPort(k *checker, v value) {
 		return
 	}
 	k.config.Recursion.Port = uint16(v.number)
+}
+
+// limit reads a number that is a limit, or 0.
+func limit(k *checker, v value) int {
+	if v.number < 0 || v.number > math.MaxInt32 {
+		k.fail(v.at, "is not a number from 0 to %d; it is %s", math.MaxInt32, strconv.FormatInt(v.number, 10))
+		return 0
+	}
+	return int(v.number)
 }
 
 func setManagementListen(k *checker, v value) {

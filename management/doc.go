@@ -3,7 +3,8 @@
 // Manager has the zones; this package reads requests, knows who may do what (Tokens), and writes answers.
 //
 // It says what records lead to, origins included: that is what it is for. So it is off unless configured, listens on
-// loopback, and every request needs a token, which is compared by its hash in constant time. Nothing of a request is logged.
+// loopback, and every request needs a token, which is compared by its hash in constant time. What one token may ask for
+// is bounded (Limits): above, the answer is 429 with Retry-After. Nothing of a request is logged.
 //
 // Limitations: nothing but zones and DNS records; every other path is answered with 404 and the code 7003.
 package management

@@ -7,14 +7,16 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 )
 
-// Options say what is managed and by whom. All but Panicked are needed.
+// Options say what is managed and by whom. Manager and Now are needed.
 type Options struct {
 	Manager Manager
-	Tokens  Tokens
+	Now     func() time.Time
 	// Panicked is told of each request that has panicked, while its stack is still there. Nil: nobody is.
 	Panicked func()
 }
@@ -29,8 +31,8 @@ func newHandler(o Options) *handler {
 	if o.Panicked == nil {
 		o.Panicked = func() {}
 	}
-	h := &handler{manager: o.Manager, panicked: o.Panicked, mux: http.NewServeMux()}
-	h.tokens.Store(&o.Tokens)
+	h := &handler{manager: o.Manager, now: o.Now, panicked: o.Panicked, mux: http.NewServeMux()}
+	h.access.Store(&access{})
 	for _, r := range routes {
 		h.mux.HandleFunc(r.method+" "+Base+r.path, h.answer(r.do))
 	}
@@ -41,9 +43,16 @@ func newHandler(o Options) *handler {
 // A handler is the API.
 type handler struct {
 	manager  Manager
+	now      func() time.Time
 	panicked func()
-	tokens   atomic.Pointer[Tokens]
+	access   atomic.Pointer[access]
 	mux      *http.ServeMux
+}
+
+// An access says who may do what, and how much of it.
+type access struct {
+	tokens Tokens
+	limits Limits
 }
 
 // ServeHTTP takes a final slash off: some clients write /zones/?name=.
@@ -87,6 +96,8 @@ type request struct {
 	*http.Request
 	manager Manager
 	token   *token
+	limits  *Limits
+	now     time.Time
 }
 
 // An envelope is around every answer.
@@ -115,19 +126,23 @@ func (h *handler) answer(do func(*request) (any, error)) http.HandlerFunc {
 				write(w, nil, errInternal)
 			}
 		}()
-		t, err := h.admit(r)
+		access, now := h.access.Load(), h.now()
+		t, err := access.admit(r)
+		if err == nil {
+			err = t.used.takeRequest(now, &access.limits)
+		}
 		if err != nil {
 			write(w, nil, err)
 			return
 		}
 		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		result, err := do(&request{Request: r, manager: h.manager, token: t})
+		result, err := do(&request{Request: r, manager: h.manager, token: t, limits: &access.limits, now: now})
 		write(w, result, err)
 	}
 }
 
 // admit finds the token of a request: a bearer token (RFC 6750 section 2.1), or the key that older clients send.
-func (h *handler) admit(r *http.Request) (*token, error) {
+func (a *access) admit(r *http.Request) (*token, error) {
 	given, unknown := r.Header.Get("X-Auth-Key"), errKey
 	if header := r.Header.Get("Authorization"); header != "" {
 		scheme, rest, _ := strings.Cut(header, " ")
@@ -139,7 +154,7 @@ func (h *handler) admit(r *http.Request) (*token, error) {
 	if given == "" {
 		return nil, errNoToken
 	}
-	if t := h.tokens.Load().find(given); t != nil {
+	if t := a.tokens.find(given); t != nil {
 		return t, nil
 	}
 	return nil, unknown
@@ -163,6 +178,9 @@ func write(w http.ResponseWriter, result any, err error) {
 		e.Errors = append(e.Errors, message{known.Code, known.Text})
 		if status = known.Status; status == 0 {
 			status = http.StatusBadRequest
+		}
+		if known.Wait > 0 {
+			w.Header().Set("Retry-After", strconv.Itoa(int((known.Wait+time.Second-1)/time.Second)))
 		}
 	}
 	if l, ok := result.(listed); ok {

@@ -89,10 +89,19 @@ type DNSSEC struct {
 type Error struct {
 	Code   int
 	Text   string
-	Status int // of HTTP; 0: 400
+	Status int           // of HTTP; 0: 400
+	Wait   time.Duration // until it is worth trying again (RFC 9110 section 10.2.3); 0: it is not
 }
 
 func (e *Error) Error() string { return e.Text }
+
+// tooMany is the refusal of what has to wait.
+func tooMany(wait time.Duration) error {
+	if wait == 0 {
+		return nil
+	}
+	return &Error{Code: 971, Text: "Please wait and consider throttling your request speed", Status: http.StatusTooManyRequests, Wait: wait}
+}
 
 // What is wrong with requests.
 var (
@@ -103,6 +112,7 @@ var (
 	errHeader     = &Error{Code: 6003, Text: "Invalid request headers"}
 	errBody       = &Error{Code: 6007, Text: "Malformed JSON in request body"}
 	errTooLarge   = &Error{Code: 6008, Text: "the body is too large", Status: http.StatusRequestEntityTooLarge}
+	errBatch      = &Error{Code: 1004, Text: "the batch has more edits than are allowed"}
 	errTTLText    = &Error{Code: 9022, Text: "TTL must be a number, not a string"}
 	errIncomplete = &Error{Code: 1004, Text: "a record needs a name, a type, and content or data"}
 	errTypeChange = &Error{Code: 1004, Text: "the type of a record does not change"}

@@ -298,6 +298,9 @@ func (r *request) batch() (any, error) {
 	if err := r.read(&body); err != nil {
 		return nil, err
 	}
+	if most := r.limits.Batch; most > 0 && len(body.Deletes)+len(body.Patches)+len(body.Puts)+len(body.Posts) > most {
+		return nil, errBatch
+	}
 	edits, err := r.edits(z, &body)
 	if err != nil {
 		return nil, err
@@ -355,6 +358,9 @@ func (r *request) export() (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := r.token.used.takeExchange(r.now, r.limits); err != nil {
+		return nil, err
+	}
 	text, err := r.manager.Export(z.ID)
 	return masterFile(text), err
 }
@@ -366,6 +372,9 @@ const maxImport = 256 << 10
 func (r *request) doImport() (any, error) {
 	z, err := r.zone()
 	if err != nil {
+		return nil, err
+	}
+	if err := r.token.used.takeExchange(r.now, r.limits); err != nil {
 		return nil, err
 	}
 	if kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type")); kind != "multipart/form-data" {

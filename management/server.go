@@ -48,8 +48,8 @@ func Listen(ctx context.Context, at netip.AddrPort, o Options) (*Server, error) 
 // Addr is where it listens.
 func (s *Server) Addr() netip.AddrPort { return s.listener.Addr().(*net.TCPAddr).AddrPort() }
 
-// SetTokens changes who may do what.
-func (s *Server) SetTokens(t Tokens) { s.handler.tokens.Store(&t) }
+// Allow says who may do what from now on, and how much of it. Before the first call nobody may do anything.
+func (s *Server) Allow(t Tokens, l Limits) { s.handler.access.Store(&access{t, l}) }
 
 // Serve answers requests until Shutdown.
 func (s *Server) Serve() error {

@@ -17,6 +17,7 @@ type Tokens []token
 type token struct {
 	hash  [sha256.Size]byte
 	zones []string
+	used  *usage
 }
 
 // Why a token file is none.
@@ -39,7 +40,7 @@ func ReadTokens(text []byte) (Tokens, error) {
 		if len(words[0]) < leastToken {
 			return nil, ErrShortToken
 		}
-		t := token{hash: sha256.Sum256([]byte(words[0]))}
+		t := token{hash: sha256.Sum256([]byte(words[0])), used: new(usage)}
 		for _, zone := range words[1:] {
 			t.zones = append(t.zones, canonical(zone))
 		}

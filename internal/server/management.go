@@ -18,7 +18,9 @@ func (s *Server) openManagement(ctx context.Context, c *config.Config) (*managem
 	if old := s.current.Load(); old != nil && s.managed != nil && old.config.Management.Listen == c.Management.Listen {
 		return s.managed, tokens, nil
 	}
-	m, err := management.Listen(ctx, c.Management.Listen, management.Options{Manager: manager{s}, Panicked: s.env.panics.report})
+	m, err := management.Listen(ctx, c.Management.Listen, management.Options{
+		Manager: manager{s}, Now: s.env.Now, Panicked: s.env.panics.report,
+	})
 	if err != nil {
 		return nil, nil, fmt.Errorf("management.listen: %w", err)
 	}
@@ -47,9 +49,9 @@ func readTokens(c *config.Config) (management.Tokens, error) {
 }
 
 // setManagement serves the API on one address instead of another; either may be nil, and they may be the same.
-func (s *Server) setManagement(m *management.Server, tokens management.Tokens) {
+func (s *Server) setManagement(m *management.Server, tokens management.Tokens, limits management.Limits) {
 	if m != nil {
-		m.SetTokens(tokens)
+		m.Allow(tokens, limits)
 	}
 	old := s.managed
 	if old == m {

@@ -489,3 +489,33 @@ func TestManagementExchange(t *testing.T) {
 	expect(t, m.Server, "www.fresh.test.", "NOERROR 203.0.113.10")
 	expect(t, m.Server, "ftp.fresh.test.", "NOERROR 192.0.2.2")
 }
+
+// Row "idle facts": how many records a batch may hold, how many imports and exports there are in a minute, how many requests in five;
+// each as the configuration has it, from the next reload on.
+func TestManagementLimits(t *testing.T) {
+	m := newAPIClient(t)
+	records := m.zone("home.test") + "/dns_records"
+	before, err := os.ReadFile(m.x.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, m.x.path, strings.Replace(string(before), "token_file", "max_batch = 2\nmax_exchanges = 2\nmax_requests = 9\ntoken_file", 1))
+	if err := m.ReloadFile(t.Context(), m.x.path); err != nil {
+		t.Fatal(err)
+	}
+	post := `{"type":"A","name":"n","content":"192.0.2.%d"}`
+	two := fmt.Sprintf(post+","+post, 71, 72)
+	m.fails(400, 1004, "POST", records+"/batch", `{"posts":[`+two+","+fmt.Sprintf(post, 73)+`]}`)
+	m.do(200, "POST", records+"/batch", `{"posts":[`+two+`]}`)
+	for range 2 {
+		if text := m.raw("GET", records+"/export", "", ""); !strings.Contains(text, "192.0.2.72") {
+			t.Error(text)
+		}
+	}
+	m.fails(429, 971, "GET", records+"/export", "")
+	m.fails(429, 971, "POST", records+"/import", "")
+	for range 3 {
+		m.do(200, "GET", records, "")
+	}
+	m.fails(429, 971, "GET", records, "")
+}

@@ -154,7 +154,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.stopped = true
 	ended := s.endControl()
-	s.setManagement(nil, nil)
+	s.setManagement(nil, nil, management.Limits{})
 	results := make(chan error, len(s.listeners))
 	for _, l := range s.listeners {
 		go func() { results <- l.Shutdown(ctx) }()
@@ -175,6 +175,7 @@ type opening struct {
 	control   *admin.Control     // nil without
 	managed   *management.Server // nil without
 	tokens    management.Tokens  // of managed
+	limits    management.Limits  // of them
 }
 
 // openAll opens what c listens on: all, or nothing.
@@ -182,6 +183,7 @@ func (s *Server) openAll(ctx context.Context, c *config.Config) (o opening, err 
 	if o.control, err = s.openControl(ctx, c); err != nil {
 		return o, err
 	}
+	o.limits = management.Limits{Requests: c.Management.MaxRequests, Exchanges: c.Management.MaxExchanges, Batch: c.Management.MaxBatch}
 	if o.managed, o.tokens, err = s.openManagement(ctx, c); err == nil {
 		o.listeners, err = s.open(ctx, c)
 	}
@@ -201,7 +203,7 @@ func (s *Server) openAll(ctx context.Context, c *config.Config) (o opening, err 
 func (s *Server) take(o opening) {
 	s.serve(o.listeners)
 	s.setControl(o.control)
-	s.setManagement(o.managed, o.tokens)
+	s.setManagement(o.managed, o.tokens, o.limits)
 }
 
 // isWithoutIPv6 recognises the IPv6 half of a port that was given alone on a machine that has no IPv6.
