@@ -482,7 +482,7 @@ var options = []option{
 		set:   func(k *checker, v value) { k.config.Management.MaxRequests = limit(k, v) },
 	},
 	{
-		table: "management", key: "max_exchanges", kind: numberKind, standard: `3`,
+		table: "management", key: "max_exchanges", kind: numberKind, standard: `30`,
 		about: "How many imports and exports a token may make in a minute: each is a whole zone. 0: no limit.",
 		set:   func(k *checker, v value) { k.config.Management.MaxExchanges = limit(k, v) },
 	},
