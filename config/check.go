@@ -9,13 +9,17 @@ import (
 
 // Check makes a Config of what the file says. The error is Problems, all of them.
 func (f *File) Check() (*Config, error) {
-	k := checker{file: f, config: &Config{File: f.Name}}
+	k := checker{file: f, config: &Config{File: f.Name}, values: map[string]value{}}
 	k.takeDefaults()
 	for _, s := range f.sections {
 		k.takeSection(s)
 	}
 	if len(k.problems) == 0 {
 		k.checkTogether()
+	}
+	if len(k.problems) == 0 {
+		k.weaken()
+		k.config.Digest = k.digest()
 	}
 	if len(k.problems) > 0 {
 		slices.SortStableFunc(k.problems, func(a, b Problem) int {
@@ -34,6 +38,8 @@ type checker struct {
 	path     string           // of the option that is being set
 	places   map[string]Place // of the options that the file sets
 	given    map[string]bool  // options of the repeated table that is being read
+	values   map[string]value // in effect, of all options; of repeated tables the last
+	repeated []string         // settings of repeated tables, in their order
 }
 
 func (k *checker) fail(at Place, format string, args ...any) {
@@ -44,7 +50,9 @@ func (k *checker) takeDefaults() {
 	for i := range options {
 		if o := &options[i]; !findGroup(o.table).repeated {
 			k.path = o.path()
-			o.set(k, parseStandard(o))
+			v := parseStandard(o)
+			o.set(k, v)
+			k.remember(o, v)
 		}
 	}
 	k.places = map[string]Place{}
@@ -148,6 +156,7 @@ func (k *checker) takeOption(prefix string, s setting) {
 		return
 	}
 	o.set(k, s.value)
+	k.remember(o, s.value)
 	if before == len(k.problems) && o.unbuilt != "" && !s.value.equals(parseStandard(o)) {
 		k.fail(s.value.at, "would %s; that is not built yet: leave it at %s", o.unbuilt, o.standard)
 	}
@@ -200,7 +209,8 @@ func (k *checker) checkListeners() {
 		}
 	}
 	k.refuseShared(listeners{"listen.tcp", l.TCP}, listeners{"listen.tls", l.TLS}, listeners{"listen.https", l.HTTPS},
-		listeners{"listen.http", http}, listeners{"tls.acme_http", k.config.TLS.ACME.HTTP})
+		listeners{"listen.http", http}, listeners{"tls.acme_http", k.config.TLS.ACME.HTTP},
+		listeners{"admin.listen", k.config.Admin.listening()})
 	k.refuseShared(listeners{"listen.udp", l.UDP}, listeners{"listen.https", l.HTTPS})
 	k.refuseShared(listeners{"listen.udp", l.UDP}, listeners{"listen.quic", l.QUIC}) // which may share with HTTP/3
 }

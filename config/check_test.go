@@ -109,7 +109,7 @@ func TestSettings(t *testing.T) {
 			[]Certificate{{"/etc/tacit/b.pem", "/etc/tacit/b-key.pem"}, {"/c.pem", "/c-key.pem"}},
 		},
 		{"TLS 1.3", "", func(c *Config) any { return c.TLS.MinVersion }, uint16(tls.VersionTLS13)},
-		{"TLS 1.2", "[tls]\nmin_version = '1.2'", func(c *Config) any { return c.TLS.MinVersion }, uint16(tls.VersionTLS12)},
+		{"TLS 1.2", "accept_privacy_loss = ['tls.min_version']\n[tls]\nmin_version = '1.2'", func(c *Config) any { return c.TLS.MinVersion }, uint16(tls.VersionTLS12)},
 		{
 			"ACME", "[tls]\nacme_names = ['DNS.Example.', 'b.example']\nacme_mail = 'hostmaster@example.com'\nacme_cache = 'acme'\n" +
 				"acme_http = ':80'\nacme_directory = 'https://acme.test/dir'",
@@ -169,7 +169,6 @@ func TestUnbuiltPartsAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
 		{"ttl_blur", "[cache]\nttl_blur = true", "test.toml:2:12: cache.ttl_blur: would blur TTLs; that is not built yet: leave it at false"},
-		{"admin", "[admin]\nlisten = '127.0.0.1:9153'", `test.toml:2:10: admin.listen: would offer metrics and health over HTTP; that is not built yet: leave it at ""`},
 	} {
 		t.Run(c.name, func(t *testing.T) { expectProblems(t, c.text, c.want) })
 	}

@@ -37,6 +37,11 @@ type Config struct {
 	Grants       []zone.Grant // those of [[update]]
 	Log          Log
 	Admin        Admin
+	Operator     Operator
+
+	Accepted   []string   // keys that accept_privacy_loss names
+	Weaknesses []Weakness // options that give up privacy as they are
+	Digest     string     // SHA-256 of all values in effect, of which none is a secret, in hexadecimal
 }
 
 // Listen is the table [listen].
@@ -165,7 +170,16 @@ type Log struct{ Level slog.Level }
 
 // Admin is the table [admin].
 type Admin struct {
-	Control string // a path, made absolute against the configuration's own; empty: as the service manager says
+	Listen  netip.AddrPort // invalid: off
+	Control string         // a path, made absolute against the configuration's own; empty: as the service manager says
+}
+
+// listening is the address, if there is one.
+func (a *Admin) listening() []netip.AddrPort {
+	if !a.Listen.IsValid() {
+		return nil
+	}
+	return []netip.AddrPort{a.Listen}
 }
 
 // Default is the configuration of an empty file.

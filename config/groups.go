@@ -9,6 +9,7 @@ import (
 
 // Groups are the tables of a file, in the order of the manual. begin is called before the keys of one are read, and end behind them.
 var groups = []group{
+	{name: "", about: "What stands above the first table."},
 	{name: "listen", about: "Where clients are listened to."},
 	{name: "tls", about: "The certificate of the encrypted transports."},
 	{
@@ -58,6 +59,10 @@ var groups = []group{
 	},
 	{name: "log", about: "What is written to the standard error. No level holds a query name or a client."},
 	{name: "admin", about: "What an operator can see and do while tacit runs."},
+	{
+		name: "operator", about: "What the operator declares. tacit cannot know it: it stands in the privacy statement (RFC 8932 section 6) as it stands " +
+			"here, and what is empty as not declared.",
+	},
 }
 
 func endCertificate(k *checker) {

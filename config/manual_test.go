@@ -25,7 +25,11 @@ func manual() string {
 	b.WriteString(manualHead)
 	for i := range groups {
 		g := &groups[i]
-		fmt.Fprintf(&b, "\n## %s\n\n%s", g.header(), g.about)
+		title := g.header()
+		if g.isTop() {
+			title = "Above all tables"
+		}
+		fmt.Fprintf(&b, "\n## %s\n\n%s", title, g.about)
 		if g.repeated {
 			b.WriteString(" May be given several times.")
 		}
@@ -83,7 +87,9 @@ func exampleFile() string {
 		if g.repeated {
 			b.WriteString("#")
 		}
-		b.WriteString(g.header() + "\n")
+		if !g.isTop() {
+			b.WriteString(g.header() + "\n")
+		}
 		for _, o := range g.members() {
 			writeComment(&b, "", o.aboutPlain(g))
 			standard := o.standard
@@ -140,10 +146,17 @@ func schema() string {
 		g := &groups[i]
 		keys, required := object{}, []string{}
 		for _, o := range g.members() {
+			if g.isTop() {
+				tables[o.key] = o.schema()
+				continue
+			}
 			keys[o.key] = o.schema()
 			if o.required() {
 				required = append(required, o.key)
 			}
+		}
+		if g.isTop() {
+			continue
 		}
 		table := object{"type": "object", "description": g.about, "additionalProperties": false, "properties": keys}
 		if len(required) > 0 {

@@ -59,9 +59,11 @@ func optionPaths() []string {
 }
 
 func groupNames() []string {
-	names := make([]string, len(groups))
+	var names []string
 	for i := range groups {
-		names[i] = groups[i].name
+		if !groups[i].isTop() {
+			names = append(names, groups[i].name)
+		}
 	}
 	return names
 }

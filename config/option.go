@@ -24,7 +24,12 @@ type option struct {
 	set func(k *checker, v value)
 }
 
-func (o *option) path() string { return o.table + "." + o.key }
+func (o *option) path() string {
+	if o.table == "" {
+		return o.key
+	}
+	return o.table + "." + o.key
+}
 
 func (o *option) required() bool { return o.standard == "" }
 
@@ -53,6 +58,9 @@ func (g *group) header() string {
 	}
 	return "[" + g.name + "]"
 }
+
+// isTop reports whether the options stand above the first table.
+func (g *group) isTop() bool { return g.name == "" }
 
 func findGroup(name string) *group {
 	i := slices.IndexFunc(groups, func(g group) bool { return g.name == name })

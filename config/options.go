@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"math"
+	"slices"
 	"strconv"
 
 	"tacit/dnssec"
@@ -27,7 +28,19 @@ const (
 )
 
 // options is the table of all options, in the order of the manual.
-var options = []option{
+var options = slices.Concat(topOptions, tableOptions, operatorOptions)
+
+// topOptions stand above the first table.
+var topOptions = []option{
+	{
+		key: acceptKey, kind: listKind, form: "key that gives up privacy", standard: `[]`,
+		about: "Keys whose values give up privacy, and shall. listen.http, tls.min_version and admin.listen are refused with such a value unless " +
+			"they are named here; of others the privacy statement and tacit check tell.",
+		set: func(k *checker, v value) { k.config.Accepted = all(k, v, parseWeakening) },
+	},
+}
+
+var tableOptions = []option{
 	{
 		table: "listen", key: "udp", kind: listKind, form: formListen, standard: `["127.0.0.1:5335"]`,
 		about: "Addresses and ports for DNS over UDP. A port alone, \":53\", means all addresses.",
@@ -494,14 +507,15 @@ var options = []option{
 
 	{
 		table: "log", key: "level", kind: textKind, standard: `"info"`, words: []string{"error", "warn", "info", "debug"},
-		about: "The least important messages that are still written.",
+		about: "The least important messages that are still written. None holds a name that was asked for or a client, not even of debug.",
 		set:   setLevel,
 	},
 
 	{
 		table: "admin", key: "listen", kind: textKind, form: formListen, standard: `""`,
-		about: "Address and port for /metrics, /livez, /readyz and /privacy over HTTP. Empty: off.",
-		set:   func(*checker, value) {}, unbuilt: "offer metrics and health over HTTP",
+		about: "Address and port for /metrics, /livez, /readyz and /privacy over HTTP. Another one than loopback gives up privacy " +
+			"(accept_privacy_loss). Empty: off.",
+		set: setAdminListen,
 	},
 	{
 		table: "admin", key: "control", kind: textKind, form: formPath, standard: `""`,
@@ -539,6 +553,12 @@ func setManagementListen(k *checker, v value) {
 		k.fail(v.at, "is not a loopback address: what is said there is not encrypted")
 	}
 	k.config.Management.Listen = at
+}
+
+func setAdminListen(k *checker, v value) {
+	if v.text != "" {
+		k.config.Admin.Listen = one(k, v, parseListen)
+	}
 }
 
 var tlsVersions = map[string]uint16{"1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13}

@@ -49,6 +49,11 @@ func check(cmd *cobra.Command, path string) error {
 	if problems.Grave() {
 		return &configError{errZones}
 	}
+	for _, w := range c.Weaknesses {
+		if w.Given && !w.Accepted {
+			report(cmd.ErrOrStderr(), fmt.Sprintf("%s = %s gives up privacy: %s", w.Key, w.Value, w.About))
+		}
+	}
 	text := c.File + ": no mistakes"
 	if c.File == "" {
 		text = "no file at " + config.DefaultFile + ": the built-in configuration is used"

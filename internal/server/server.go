@@ -31,11 +31,15 @@ type Server struct {
 
 	started    time.Time
 	exceptions exceptions
+	snapshots  admin.Snapshots
+	publishing sync.Once
+	leaving    atomic.Bool
 
 	mu        sync.Mutex // of all below: start, reload, the commands of the operator, and shutdown exclude each other
 	cache     *cache.Cache
 	control   *admin.Control // nil without
 	managed   *management.Server
+	monitor   *admin.Monitor // nil without
 	listeners map[endpoint]*transports.Server
 	retired   sync.WaitGroup // listeners and parts on their way out
 	stopping  chan struct{}
@@ -153,6 +157,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 		return nil
 	}
 	s.stopped = true
+	s.leaving.Store(true)
 	ended := s.endControl()
 	s.setManagement(nil, nil, management.Limits{})
 	results := make(chan error, len(s.listeners))
@@ -163,6 +168,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	for range s.listeners {
 		errs = append(errs, <-results)
 	}
+	s.setMonitor(nil)
 	close(s.stopping)
 	s.show(nil)
 	s.retired.Wait()
@@ -176,6 +182,7 @@ type opening struct {
 	managed   *management.Server // nil without
 	tokens    management.Tokens  // of managed
 	limits    management.Limits  // of them
+	monitor   *admin.Monitor     // nil without
 }
 
 // openAll opens what c listens on: all, or nothing.
@@ -185,6 +192,9 @@ func (s *Server) openAll(ctx context.Context, c *config.Config) (o opening, err 
 	}
 	o.limits = management.Limits{Requests: c.Management.MaxRequests, Exchanges: c.Management.MaxExchanges, Batch: c.Management.MaxBatch}
 	if o.managed, o.tokens, err = s.openManagement(ctx, c); err == nil {
+		o.monitor, err = s.openMonitor(ctx, c)
+	}
+	if err == nil {
 		o.listeners, err = s.open(ctx, c)
 	}
 	if err == nil {
@@ -196,6 +206,9 @@ func (s *Server) openAll(ctx context.Context, c *config.Config) (o opening, err 
 	if o.managed != nil && o.managed != s.managed {
 		err = errors.Join(err, o.managed.Shutdown(ctx))
 	}
+	if o.monitor != nil && o.monitor != s.monitor {
+		err = errors.Join(err, o.monitor.Shutdown(ctx))
+	}
 	return o, err
 }
 
@@ -204,6 +217,7 @@ func (s *Server) take(o opening) {
 	s.serve(o.listeners)
 	s.setControl(o.control)
 	s.setManagement(o.managed, o.tokens, o.limits)
+	s.setMonitor(o.monitor)
 }
 
 // isWithoutIPv6 recognises the IPv6 half of a port that was given alone on a machine that has no IPv6.

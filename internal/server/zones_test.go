@@ -141,7 +141,7 @@ func TestListenersAreNoOrigins(t *testing.T) {
 	x := newHome(t)
 	write(t, x.file("home.zone"), "www A 192.0.2.9 ; cf_tags=cf-proxied:true\n")
 	for _, listen := range []string{`udp = ["192.0.2.9:53"]`, `tls = ["192.0.2.9:853"]`, `http = ["/run/tacit.sock", "192.0.2.9:80"]`} {
-		c := x.load(t, strings.Replace(servedHere, `udp = ["127.0.0.1:0"]`, listen, 1))
+		c := x.load(t, "accept_privacy_loss = ['listen.http']\n"+strings.Replace(servedHere, `udp = ["127.0.0.1:0"]`, listen, 1))
 		problems, err := CheckZones(c)
 		if err != nil || !problems.Grave() || problems[0].Code != 9003 {
 			t.Error(listen, problems, err)

@@ -1,0 +1,87 @@
+package admin
+
+import (
+	"sync"
+	"time"
+)
+
+// SnapshotEvery is how often counts are published. Whoever looks in between sees the same ones: on a resolver with one user, they
+// would tell when that one asks.
+const SnapshotEvery = 10 * time.Second
+
+// Snapshots are the counts as they are published.
+type Snapshots struct {
+	mu     sync.Mutex
+	before map[spot]float64 // of crowded metrics, what was counted when they were published last
+	shown  map[spot]float64 // of crowded metrics, what has been published
+	texts  [openMetrics + 1]string
+}
+
+// Publish makes a new snapshot.
+func (s *Snapshots) Publish(now *Samples) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	published := Samples{values: map[spot]float64{}}
+	for m := range metricCount {
+		if metrics[m].crowded {
+			s.mingle(m, now)
+			continue
+		}
+		for _, p := range m.spots() {
+			published.values[p] = now.values[p]
+		}
+	}
+	for p, value := range s.shown {
+		published.values[p] = value
+	}
+	for f := range s.texts {
+		s.texts[f] = published.write(format(f))
+	}
+}
+
+// mingle adds what was counted since the last snapshot to what has been shown: split where it was enough, together otherwise.
+func (s *Snapshots) mingle(m Metric, now *Samples) {
+	if s.before == nil {
+		s.before, s.shown = map[spot]float64{}, map[spot]float64{}
+	}
+	fresh, sum := map[spot]float64{}, 0.0
+	for _, p := range m.spots() {
+		value := now.values[p]
+		fresh[p] = value - s.before[p]
+		if fresh[p] < 0 { // of a listener that is gone, and one that has come
+			fresh[p] = value
+		}
+		s.before[p] = value
+		sum += fresh[p]
+	}
+	for p, value := range fresh {
+		if sum < Crowd {
+			p.at[len(metrics[m].labels)-1] = 0 // merged
+		}
+		s.shown[p] += value
+	}
+}
+
+// text is the last snapshot.
+func (s *Snapshots) text(f format) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.texts[f]
+}
+
+// Follow publishes what is counted, at once and then as often as SnapshotEvery says, until stopped. A count that is nil could not be
+// had, and is tried again.
+func (s *Snapshots) Follow(stop <-chan struct{}, count func() *Samples) {
+	for {
+		wait := time.Second
+		if now := count(); now != nil {
+			s.Publish(now)
+			wait = SnapshotEvery
+		}
+		select {
+		case <-stop:
+			return
+		case <-time.After(wait):
+		}
+	}
+}
