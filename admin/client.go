@@ -80,6 +80,12 @@ func (c *Client) Reload(ctx context.Context) error {
 	return c.do(ctx, http.MethodPost, "/reload", command{}, nil)
 }
 
+// Statement asks for the privacy statement, in JSON.
+func (c *Client) Statement(ctx context.Context) (s json.RawMessage, err error) {
+	err = c.do(ctx, http.MethodGet, "/privacy", command{}, &s)
+	return s, err
+}
+
 func (c *Client) do(ctx context.Context, method, path string, order command, result any) error {
 	body, err := json.Marshal(order)
 	if err != nil {

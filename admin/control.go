@@ -26,6 +26,8 @@ type Options struct {
 	Cache      Cache
 	Exceptions Exceptions
 	Process    Process
+	// Statement is the privacy statement in JSON.
+	Statement func() []byte
 	// Panicked is told of each command that has panicked, while its stack is still there. Nil: nobody is.
 	Panicked func()
 }

@@ -60,6 +60,7 @@ func newHandler(o Options) http.Handler {
 		"DELETE /nta":  h.removeException,
 		"GET /status":  h.status,
 		"POST /reload": h.reload,
+		"GET /privacy": h.statement,
 	} {
 		mux.HandleFunc(pattern, h.answer(run))
 	}
@@ -173,6 +174,8 @@ func (h *handler) removeException(_ context.Context, c command) (any, error) {
 }
 
 func (h *handler) status(context.Context, command) (any, error) { return h.Process.Status(), nil }
+
+func (h *handler) statement(context.Context, command) (any, error) { return json.RawMessage(h.Statement()), nil }
 
 func (h *handler) reload(ctx context.Context, _ command) (any, error) {
 	return done{}, h.Process.Reload(ctx)

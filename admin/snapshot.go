@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"maps"
 	"sync"
 	"time"
 )
@@ -31,9 +32,7 @@ func (s *Snapshots) Publish(now *Samples) {
 			published.values[p] = now.values[p]
 		}
 	}
-	for p, value := range s.shown {
-		published.values[p] = value
-	}
+	maps.Copy(published.values, s.shown)
 	for f := range s.texts {
 		s.texts[f] = published.write(format(f))
 	}

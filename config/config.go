@@ -39,9 +39,10 @@ type Config struct {
 	Admin        Admin
 	Operator     Operator
 
-	Accepted   []string   // keys that accept_privacy_loss names
-	Weaknesses []Weakness // options that give up privacy as they are
-	Digest     string     // SHA-256 of all values in effect, of which none is a secret, in hexadecimal
+	Accepted   []string          // keys that accept_privacy_loss names
+	Weaknesses []Weakness        // options that give up privacy as they are
+	values     map[string]string // in effect, as TOML, of options that stand in one table only
+	Digest     string            // SHA-256 of all values in effect, of which none is a secret, in hexadecimal
 }
 
 // Listen is the table [listen].

@@ -139,18 +139,29 @@ func (k *checker) remember(o *option, v value) {
 	k.values[key] = v
 }
 
-// digest is a hash of all values in effect, in whatever order the file has them. Tables that are repeated keep theirs.
+// digest keeps all values in effect, and makes a hash of them, in whatever order the file has them. Tables that are repeated keep theirs.
 func (k *checker) digest() string {
 	h := sha256.New()
+	k.config.values = map[string]string{}
 	for i := range options {
 		if o := &options[i]; !findGroup(o.table).repeated {
-			_, _ = fmt.Fprintf(h, "%s = %s\n", o.path(), k.values[o.path()].toml())
+			text := k.values[o.path()].toml()
+			k.config.values[o.path()] = text
+			_, _ = fmt.Fprintf(h, "%s = %s\n", o.path(), text)
 		}
 	}
 	for _, line := range k.repeated {
 		_, _ = fmt.Fprintln(h, line)
 	}
 	return hex.EncodeToString(h.Sum(nil))
+}
+
+// Value is what an option that stands in one table only has in effect, as in the file but without quotes.
+func (c *Config) Value(key string) string {
+	if text, err := strconv.Unquote(c.values[key]); err == nil {
+		return text
+	}
+	return c.values[key]
 }
 
 func listOf(texts []string) value {

@@ -97,6 +97,9 @@ func (l link) keepsAlive(q *wire.Query) bool {
 	return q.Keepalive && (l.transport == TCP || l.transport == TLS)
 }
 
+// PaddedTo is the block, for those who tell of it.
+const PaddedTo = paddedTo
+
 // paddedTo is the block that answers are padded to (RFC 8467 section 4.1).
 const paddedTo = 468
 

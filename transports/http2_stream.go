@@ -190,6 +190,9 @@ func (h *http2Conn) endHeaders(r *http2Request) error {
 	h.idleFrames.sinks(paidFor)
 	s = h.openStream(r)
 	path, query, _ := strings.Cut(r.path, "?")
+	if mediaType, body, found := h.doh.pages.find(path, r.method); found && r.ended {
+		return h.show(r.stream, s, mediaType, body)
+	}
 	var q request
 	status := judgeRequest(path, r.method, r.mediaType, r.length)
 	if status == http.StatusOK && r.method == http.MethodGet {

@@ -31,6 +31,7 @@ type doh struct {
 
 	plain   bool           // in clear, for reverse proxies, who say who the client is
 	proxies []netip.Prefix // where they are; who comes by a Unix socket has no address
+	pages   Pages
 }
 
 // ServeHTTP answers one request. What the client says of itself in headers is not read, and the answer has no more headers than
@@ -47,10 +48,14 @@ func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}()
 	w.Header()["Date"] = nil
+	addr, ok := d.client(r, c)
+	if mediaType, body, found := d.pages.find(r.URL.EscapedPath(), r.Method); ok && found {
+		show(w, mediaType, body)
+		return
+	}
 	if d.altSvc != "" {
 		w.Header()["Alt-Svc"] = []string{d.altSvc}
 	}
-	addr, ok := d.client(r, c)
 	if !ok {
 		fail(w, http.StatusForbidden)
 		return

@@ -58,6 +58,9 @@ type Options struct {
 	// Proxies begin each connection over TCP, TLS and HTTPS and each datagram over UDP with a PROXY header of version 2.
 	Proxies []netip.Prefix
 
+	// Pages are shown at other paths than that of DNS over HTTPS. Nil: none.
+	Pages Pages
+
 	// Keeper hears what is for whoever keeps zones. Nil: that is refused.
 	Keeper Keeper
 
@@ -135,6 +138,9 @@ func (t Transport) Network() string {
 }
 
 func (t Transport) isEncrypted() bool { return t >= TLS }
+
+// IsEncrypted reports whether what is said over a transport cannot be read on the way.
+func (t Transport) IsEncrypted() bool { return t.isEncrypted() }
 
 // A Server receives queries on its listen addresses and answers them.
 type Server struct {
@@ -224,7 +230,7 @@ func (s *Server) listenTCP(ctx context.Context, o *Options, t Transport, addr ne
 		l.tls = o.tlsConfig(alpnDoT)
 	case HTTPS:
 		l.tls = o.tlsConfig(append([]string{alpnHTTP2, alpnHTTP1}, o.ChallengeProtocols...)...)
-		l.service = s.httpService(&doh{front: s.front, altSvc: altSvc(o.AltSvc)})
+		l.service = s.httpService(&doh{front: s.front, altSvc: altSvc(o.AltSvc), pages: o.Pages})
 	default:
 	}
 	s.addrs[t] = append(s.addrs[t], endpoint(listener.Addr()))
@@ -253,7 +259,7 @@ func (s *Server) listenPlain(ctx context.Context, o *Options, addr string) error
 		return listenError(HTTPS, netip.AddrPort{}, err)
 	}
 	l := s.tcpListener(listener, HTTPS)
-	l.plain, l.service = true, s.httpService(&doh{front: s.front, plain: true, proxies: o.PlainProxies})
+	l.plain, l.service = true, s.httpService(&doh{front: s.front, plain: true, proxies: o.PlainProxies, pages: o.Pages})
 	return nil
 }
 

@@ -29,11 +29,12 @@ var clientSide = []string{"transports", "certificate", "discovery"}
 var foundations = []string{"internal/wire", "internal/privacy", "internal/work", "internal/place"}
 
 var rooms = []room{
-	{path: "cmd/tacit", may: []string{"config", "admin", "certificate", "discovery", "zone", "internal/server", "internal/lab", "internal/wire"}},
+	{path: "cmd/tacit", may: []string{"config", "admin", "certificate", "discovery", "zone", "statement", "internal/server", "internal/lab", "internal/wire"}},
 	{path: "config", may: slices.Concat(clientSide, []string{"resolver", "admin"}, siblings, foundations)},
 	{path: "transports", may: []string{"internal/wire", "internal/privacy", "internal/place"}, unpredictable: true},
 	{path: "certificate", may: []string{"internal/privacy", "internal/place"}, unpredictable: true},
 	{path: "management"},
+	{path: "statement", standard: true},
 	{path: "discovery", may: []string{"internal/wire"}},
 	{path: "resolver", may: slices.Concat(siblings, []string{"internal/wire", "internal/work"}), unpredictable: true},
 	{path: "cache", may: []string{"internal/wire"}},
@@ -46,7 +47,7 @@ var rooms = []room{
 	{path: "internal/privacy", standard: true},
 	{path: "internal/work", standard: true},
 	{path: "internal/place", standard: true},
-	{path: "internal/server", may: slices.Concat([]string{"config", "resolver", "admin"}, clientSide, siblings, foundations, []string{"management"})},
+	{path: "internal/server", may: slices.Concat([]string{"config", "resolver", "admin"}, clientSide, siblings, foundations, []string{"management", "statement"})},
 	{path: "internal/testnet", may: []string{"internal/wire", "dnssec"}},
 	{path: "internal/lab", may: []string{"config", "internal/server", "internal/testnet"}},
 	{path: "internal/interop"},

@@ -241,7 +241,7 @@ func (s *Server) openControl(ctx context.Context, c *config.Config) (*admin.Cont
 		return s.control, nil
 	}
 	o := operator{s}
-	control, err := admin.Listen(ctx, admin.Options{Path: path, Cache: o, Exceptions: o, Process: o, Panicked: s.env.panics.report})
+	control, err := admin.Listen(ctx, admin.Options{Path: path, Cache: o, Exceptions: o, Process: o, Statement: o.Statement, Panicked: s.env.panics.report})
 	if err != nil {
 		return nil, fmt.Errorf("admin.control: %w", err)
 	}

@@ -125,7 +125,7 @@ func (s *Server) openMonitor(ctx context.Context, c *config.Config) (*admin.Moni
 		return s.monitor, nil
 	}
 	m, err := admin.ListenMonitor(ctx, c.Admin.Listen, admin.MonitorOptions{
-		Snapshots: &s.snapshots, Ready: s.isReady, Panicked: s.env.panics.report,
+		Snapshots: &s.snapshots, Ready: s.isReady, Page: s.page, Panicked: s.env.panics.report,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("admin.listen: %w", err)

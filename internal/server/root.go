@@ -17,7 +17,7 @@ import (
 // newRootCopy starts to keep a copy of the root zone, nil where none is of use: what cannot be verified is not kept,
 // test networks have roots of their own, and who forwards everything asks no root server.
 func newRootCopy(c *config.Config, env Env, v *validation) *zone.Root {
-	if !c.Recursion.LocalRoot || v == nil || c.Recursion.RootHints != "" || slices.ContainsFunc(servedZones(c), wire.Name.IsRoot) {
+	if !copiesRoot(c) || v == nil {
 		return nil
 	}
 	return zone.NewRoot(zone.RootOptions{
@@ -28,6 +28,11 @@ func newRootCopy(c *config.Config, env Env, v *validation) *zone.Root {
 			}, wire.Root, sets)
 		},
 	})
+}
+
+// copiesRoot reports whether a copy of the root zone is kept, if it can be had.
+func copiesRoot(c *config.Config) bool {
+	return c.Recursion.LocalRoot && c.DNSSEC.Validate && c.Recursion.RootHints == "" && !slices.ContainsFunc(servedZones(c), wire.Name.IsRoot)
 }
 
 // rootServers are the addresses of the root servers that can be asked.

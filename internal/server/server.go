@@ -34,6 +34,7 @@ type Server struct {
 	snapshots  admin.Snapshots
 	publishing sync.Once
 	leaving    atomic.Bool
+	stater     stater
 
 	mu        sync.Mutex // of all below: start, reload, the commands of the operator, and shutdown exclude each other
 	cache     *cache.Cache
@@ -97,9 +98,11 @@ func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 	s.current.Store(p)
 	s.show(shown)
 	p.follow(s.env)
+	s.restate()
 	s.take(opened)
 	s.setLevel(c)
 	s.retired.Go(s.followExceptions)
+	s.retired.Go(s.followStatement)
 	return s, nil
 }
 
@@ -134,6 +137,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 	s.current.Store(p)
 	s.show(shown)
 	p.follow(s.env)
+	s.restate()
 	s.cache = memory
 	memory.Renew()
 	s.take(opened)

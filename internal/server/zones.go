@@ -21,6 +21,7 @@ type zones struct {
 	*zone.Store
 	rules   func(served []wire.Name) *policy.SpecialUse
 	current atomic.Pointer[policy.SpecialUse]
+	stated  atomic.Pointer[saying]  // what is said of the privacy statement
 	changed func(moved []wire.Name) // hears which zones have come or gone, if any
 	served  []wire.Name             // as they were told last
 	keys    *zone.Keys
@@ -90,7 +91,26 @@ func ZoneOptions(c *config.Config) zone.Options { return zoneOptions(c, nil) }
 
 // Answer answers for special-use names, but for those that are served here.
 func (z *zones) Answer(q wire.Question, now time.Time) (wire.Answer, bool) {
+	if s := z.stated.Load(); s != nil && q.Name == whereStated {
+		return s.rules.Answer(q, now)
+	}
 	return z.current.Load().Answer(q, now)
+}
+
+// A saying is what is said of the privacy statement, as an answer.
+type saying struct {
+	rules *policy.SpecialUse
+	data  string
+}
+
+// say says where the privacy statement is, and its hash.
+func (z *zones) say(own policy.Own) {
+	data := string(own.Set.Data)
+	if before := z.stated.Load(); before != nil && before.data == data {
+		return
+	}
+	z.stated.Store(&saying{policy.NewSpecialUse(nil, own), data})
+	z.changed(nil)
 }
 
 // describe counts what is served.
