@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -58,7 +59,17 @@ func socketPath(t *testing.T) string {
 }
 
 func options(path string, r *recorder) Options {
-	return Options{Path: path, Cache: r, Exceptions: r, Process: r}
+	return Options{Path: path, Cache: r, Exceptions: r, Process: r, Statement: func() []byte { return []byte(`{"serial":7}`) }}
+}
+
+// Row R4: no command lists names or clients. A new one is decided on here: what it shows is searched in
+// TestCommandsShowNoQuestion of internal/server.
+func TestCommandsAreThese(t *testing.T) {
+	got := slices.Sorted(maps.Keys((&handler{}).commands()))
+	want := []string{"DELETE /nta", "GET /nta", "GET /privacy", "GET /status", "POST /flush", "POST /nta", "POST /reload"}
+	if !slices.Equal(got, want) {
+		t.Errorf("commands are %q, want %q", got, want)
+	}
 }
 
 func listen(t *testing.T, path string, r *recorder) *Control {
@@ -93,6 +104,9 @@ func TestClientCommandsReachTheOperator(t *testing.T) {
 	}
 	if list, err := c.Exceptions(ctx); err != nil || len(list) != 1 || list[0].Zone != "shop.example." || !list[0].Until.IsZero() {
 		t.Errorf("%v, %v", list, err)
+	}
+	if s, err := c.Statement(ctx); err != nil || string(s) != `{"serial":7}` {
+		t.Errorf("%s, %v", s, err)
 	}
 	if s, err := c.Status(ctx); err != nil || s.Version != "v1" {
 		t.Errorf("%v, %v", s, err)

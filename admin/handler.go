@@ -53,7 +53,15 @@ var (
 func newHandler(o Options) http.Handler {
 	h := &handler{o}
 	mux := http.NewServeMux()
-	for pattern, run := range map[string]func(context.Context, command) (any, error){
+	for pattern, run := range h.commands() {
+		mux.HandleFunc(pattern, h.answer(run))
+	}
+	return mux
+}
+
+// commands are all that the socket understands. None of them lists names that were asked for, or clients.
+func (h *handler) commands() map[string]func(context.Context, command) (any, error) {
+	return map[string]func(context.Context, command) (any, error){
 		"POST /flush":  h.flush,
 		"GET /nta":     h.listExceptions,
 		"POST /nta":    h.addException,
@@ -61,10 +69,7 @@ func newHandler(o Options) http.Handler {
 		"GET /status":  h.status,
 		"POST /reload": h.reload,
 		"GET /privacy": h.statement,
-	} {
-		mux.HandleFunc(pattern, h.answer(run))
 	}
-	return mux
 }
 
 // answer makes a handler of HTTP.
@@ -175,7 +180,9 @@ func (h *handler) removeException(_ context.Context, c command) (any, error) {
 
 func (h *handler) status(context.Context, command) (any, error) { return h.Process.Status(), nil }
 
-func (h *handler) statement(context.Context, command) (any, error) { return json.RawMessage(h.Statement()), nil }
+func (h *handler) statement(context.Context, command) (any, error) {
+	return json.RawMessage(h.Statement()), nil
+}
 
 func (h *handler) reload(ctx context.Context, _ command) (any, error) {
 	return done{}, h.Process.Reload(ctx)

@@ -137,7 +137,7 @@ func browse(t *testing.T, s *Server, version int, path string) (http.Header, []b
 	transport := map[int]string{1: "https", 2: "https", 3: "http3"}[version]
 	list := s.Endpoints()
 	at := list[slices.IndexFunc(list, func(e Endpoint) bool { return e.Transport == transport })].Addr
-	trusting := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // its own
+	trusting := &tls.Config{InsecureSkipVerify: true}
 	var way http.RoundTripper
 	switch version {
 	case 3:
@@ -274,5 +274,34 @@ func TestOperatorGetsTheStatement(t *testing.T) {
 	got, err := admin.NewClient(path).Statement(t.Context())
 	if err != nil || string(got) != string(s.stater.current.Load().json) {
 		t.Errorf("%v, %d octets", err, len(got))
+	}
+}
+
+// Row R4: nothing that an operator can ask the running tacit for lists what was asked, or who asked.
+func TestCommandsShowNoQuestion(t *testing.T) {
+	text, path := controlled(t)
+	s, _ := newSetting(t).start(t, text)
+	udp, _ := s.Addrs()
+	for range 3 {
+		ask(t, "udp", udp[0], "www.zone.example.")
+	}
+	c := admin.NewClient(path)
+	status, err := c.Status(t.Context())
+	if err != nil || status.Transports[0].Queries != 3 {
+		t.Fatalf("%+v, %v", status, err)
+	}
+	exceptions, err := c.Exceptions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	privacy, err := c.Statement(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := fmt.Sprintf("%+v %+v %s", status, exceptions, privacy)
+	for _, secret := range []string{"zone.example", "www", "127.0.0.1", "203.0.113"} {
+		if strings.Contains(shown, secret) {
+			t.Errorf("%q is shown: %s", secret, shown)
+		}
 	}
 }
