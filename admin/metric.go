@@ -17,6 +17,7 @@ const (
 	Recalled
 	Truncated
 	Answers
+	Types
 	Drops
 	Connections
 	Shed
@@ -48,11 +49,14 @@ type label struct {
 	words []string
 }
 
-// Labels. The words of transports, RCODEs and causes are those of their packages, in the same order.
+// Labels. The words of transports, RCODEs, types and causes are those of their packages, in the same order.
 var (
 	byTransport = label{"transport", []string{"udp", "tcp", "tls", "https", "http3", "quic"}}
 	byRcode     = label{"rcode", []string{
 		merged, "NOERROR", "FORMERR", "SERVFAIL", "NXDOMAIN", "NOTIMP", "REFUSED", "YXDOMAIN", "YXRRSET", "NXRRSET", "NOTAUTH", "NOTZONE", "BADVERS", "BADCOOKIE", "other",
+	}}
+	byType = label{"type", []string{
+		merged, "A", "AAAA", "HTTPS", "SVCB", "PTR", "TXT", "MX", "NS", "SOA", "SRV", "CNAME", "DS", "DNSKEY", "ANY", "other",
 	}}
 	byCause   = label{"cause", []string{"not_a_query", "rate_limited", "no_slot", "late", "send_failed"}}
 	byPart    = label{"part", []string{"packets", "rrsets", "denials", "delegations", "failures"}}
@@ -88,6 +92,7 @@ var metrics = [metricCount]metric{
 	Recalled:          {name: "tacit_recalled_total", kind: counter, help: "Queries answered from memory at once.", labels: []label{byTransport}},
 	Truncated:         {name: "tacit_truncated_total", kind: counter, help: "Answers that were cut down, so that the client comes again over TCP.", labels: []label{byTransport}},
 	Answers:           {name: "tacit_answers_total", kind: counter, help: "Answers by RCODE; those of ten seconds with fewer than 100 queries are not split.", labels: []label{byTransport, byRcode}, crowded: true},
+	Types:             {name: "tacit_answers_by_type_total", kind: counter, help: "The same by the type that was asked for.", labels: []label{byTransport, byType}, crowded: true},
 	Drops:             {name: "tacit_drops_total", kind: counter, help: "Queries left without an answer.", labels: []label{byTransport, byCause}},
 	Connections:       {name: "tacit_connections", kind: gauge, help: "Connections of clients that are open.", labels: []label{byTransport}},
 	Shed:              {name: "tacit_connections_shed_total", kind: counter, help: "Connections closed to make room for others.", labels: []label{byTransport}},

@@ -16,6 +16,7 @@ func TestLabelsAreClosed(t *testing.T) {
 	closed := map[string]string{
 		"transport": "udp tcp tls https http3 quic",
 		"rcode":     "all NOERROR FORMERR SERVFAIL NXDOMAIN NOTIMP REFUSED YXDOMAIN YXRRSET NXRRSET NOTAUTH NOTZONE BADVERS BADCOOKIE other",
+		"type":      "all A AAAA HTTPS SVCB PTR TXT MX NS SOA SRV CNAME DS DNSKEY ANY other",
 		"cause":     "not_a_query rate_limited no_slot late send_failed",
 		"part":      "packets rrsets denials delegations failures",
 		"outcome":   "transferred unchanged refused rejected failed",

@@ -18,6 +18,7 @@ type Counters struct {
 	Panics    atomic.Uint64
 
 	answers [maxCountedRcode + 1]atomic.Uint64
+	types   [len(countedTypes) + 1]atomic.Uint64 // of answers; the last is all other types
 	drops   [causeCount]atomic.Uint64
 	_       [2 * cacheLine]byte // the next transport's
 }
@@ -30,6 +31,30 @@ const maxCountedRcode = wire.BadCookie
 // Answers returns the number of answers sent with an RCODE.
 func (c *Counters) Answers(r wire.Rcode) uint64 { return c.answers[min(r, maxCountedRcode)].Load() }
 
+// Types returns the number of answers to questions for a type, by its position in CountedTypes; behind the last are all others.
+func (c *Counters) Types(position int) uint64 { return c.types[position].Load() }
+
+// countedTypes are those that many ask for: a type that few do would tell of them.
+var countedTypes = [...]wire.Type{1, 28, 65, 64, 12, 16, 15, 2, 6, 33, 5, 43, 48, wire.TypeANY}
+
+// CountedTypes are the types that answers are counted by.
+func CountedTypes() []wire.Type { return countedTypes[:] }
+
+// positions are those of the types that fit an octet; 0 is no position.
+var positions = func() (list [256]uint8) {
+	for i, t := range countedTypes {
+		list[t] = uint8(i + 1)
+	}
+	return list
+}()
+
+func positionOf(t wire.Type) int {
+	if int(t) < len(positions) && positions[t] > 0 {
+		return int(positions[t]) - 1
+	}
+	return len(countedTypes)
+}
+
 // Drops returns the number of queries left without an answer for a cause.
 func (c *Counters) Drops(cause Cause) uint64 { return c.drops[cause].Load() }
 
@@ -38,6 +63,7 @@ func (c *Counters) Drops(cause Cause) uint64 { return c.drops[cause].Load() }
 type tally struct {
 	queries, recalled uint64
 	answers           [maxCountedRcode + 1]uint64
+	types             [len(countedTypes) + 1]uint64
 }
 
 // tell adds the tally to the counters, and starts anew.
@@ -50,6 +76,11 @@ func (t *tally) tell(c *Counters) {
 	for rcode, count := range t.answers {
 		if count > 0 {
 			c.answers[rcode].Add(count)
+		}
+	}
+	for position, count := range t.types {
+		if count > 0 {
+			c.types[position].Add(count)
 		}
 	}
 	*t = tally{}
@@ -78,6 +109,14 @@ func (f *front) countAnswer(rcode wire.Rcode, l link) {
 		return
 	}
 	f.counters[l.transport].answers[rcode].Add(1)
+}
+
+func (f *front) countType(t wire.Type, l link) {
+	if l.tally != nil {
+		l.tally.types[positionOf(t)]++
+		return
+	}
+	f.counters[l.transport].types[positionOf(t)].Add(1)
 }
 
 // A Cause is a reason for leaving a query without an answer.

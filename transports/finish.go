@@ -81,6 +81,7 @@ func (f *front) minimal(buf []byte, q *wire.Query, l link) []byte {
 // seal counts the answer and appends the OPT record, which goes to those only who sent one (RFC 6891 section 6.1.1).
 func (f *front) seal(msg []byte, q *wire.Query, rcode wire.Rcode, errors []wire.ExtendedError, l link) []byte {
 	f.countAnswer(rcode, l)
+	f.countType(q.Type, l)
 	if !q.EDNS {
 		return msg
 	}

@@ -48,6 +48,9 @@ func sampleTransport(to *admin.Samples, t int, c *transports.Counters) {
 	for i, cause := range transports.Causes() {
 		to.Add(admin.Drops, float64(c.Drops(cause)), t, i)
 	}
+	for i := range len(transports.CountedTypes()) + 1 {
+		to.Add(admin.Types, float64(c.Types(i)), t, i)
+	}
 	for r := range wire.BadCookie + 1 { // which stands for all above it, too
 		to.Add(admin.Answers, float64(c.Answers(r)), t, rcodeWord(r))
 	}

@@ -33,7 +33,17 @@ func fetch(t *testing.T, url string) (status int, body string) {
 
 // The words of labels belong to admin; what they stand for is counted elsewhere, in the same order.
 func TestWordsAreThoseOfWhatIsCounted(t *testing.T) {
-	var all, causes []string
+	var all, causes, types []string
+	for _, x := range transports.CountedTypes() {
+		if x == wire.TypeANY {
+			types = append(types, "ANY")
+			continue
+		}
+		types = append(types, typeText(x))
+	}
+	if words := append(types, "other"); !slices.Equal(admin.Types.Words(), words) {
+		t.Errorf("%q, want %q", admin.Types.Words(), words)
+	}
 	for _, x := range transports.Transports() {
 		all = append(all, x.String())
 	}
@@ -63,9 +73,24 @@ func TestMetricsHoldNoQuestion(t *testing.T) {
 		t.Fatal("nothing was counted")
 	}
 	s.snapshots.Publish(now)
+	for range admin.Crowd {
+		ask(t, "udp", udp[0], "www.zone.example.")
+	}
+	if now = s.samples(); now == nil {
+		t.Fatal("nothing was counted")
+	}
+	s.snapshots.Publish(now)
 	status, text := fetch(t, "http://"+s.Monitoring().String()+"/metrics")
-	if status != http.StatusOK || !strings.Contains(text, "\ntacit_queries_total{transport=\"udp\"} 3\n") {
+	if status != http.StatusOK || !strings.Contains(text, "\ntacit_queries_total{transport=\"udp\"} 103\n") {
 		t.Errorf("%d\n%s", status, text)
+	}
+	for _, line := range []string{ // 3 are too few to be split, 100 are not
+		`tacit_answers_total{transport="udp",rcode="all"} 3`, `tacit_answers_total{transport="udp",rcode="NOERROR"} 100`,
+		`tacit_answers_by_type_total{transport="udp",type="all"} 3`, `tacit_answers_by_type_total{transport="udp",type="A"} 100`,
+	} {
+		if !strings.Contains(text, "\n"+line+"\n") {
+			t.Errorf("no line %s", line)
+		}
 	}
 	for _, secret := range []string{"zone.example", "www", "127.0.0", "203.0.113"} {
 		if strings.Contains(text, secret) {
