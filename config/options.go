@@ -513,9 +513,8 @@ var tableOptions = []option{
 
 	{
 		table: "admin", key: "listen", kind: textKind, form: formListen, standard: `""`,
-		about: "Address and port for /metrics, /livez, /readyz and /privacy over HTTP. Another one than loopback gives up privacy " +
-			"(accept_privacy_loss). Empty: off.",
-		set: setAdminListen,
+		about: "Address and port for /metrics, /livez, /readyz and /privacy over HTTP. Empty: off.",
+		set:   setAdminListen,
 	},
 	{
 		table: "admin", key: "control", kind: textKind, form: formPath, standard: `""`,

@@ -34,8 +34,8 @@ type stater struct {
 	mu      sync.Mutex // of those who renew it
 	current atomic.Pointer[stated]
 
-	// Sessions lists the debug sessions of the last 30 days, share is the part of queries to other servers that was encrypted in the
-	// last hour. Nil: there are none, and nothing is known.
+	// Who has something to say sets these in New, before the first restate: sessions lists the debug sessions of the last 30 days, share is
+	// the part of queries to other servers that was encrypted in the last hour. Nil: there are none, and nothing is known.
 	sessions func() []statement.DebugSession
 	share    func() (share float64, known bool)
 }
@@ -54,7 +54,7 @@ func (s *Server) restate() {
 	now, p, before := s.env.Now(), s.current.Load(), s.stater.current.Load()
 	next := describePrivacy(p.config, s.Certificates())
 	if s.stater.sessions != nil {
-		next.Practice.DebugSessions = append(next.Practice.DebugSessions, s.stater.sessions()...)
+		addSessions(&next.Practice, s.stater.sessions(), now)
 	}
 	if before == nil {
 		next.Seal(nil, now)
@@ -62,7 +62,7 @@ func (s *Server) restate() {
 		next.Seal(before.Statement, now)
 		next.Observed = before.Observed
 	}
-	if before == nil || now.Sub(before.Observed.At) >= observeEvery || before.Digest != next.Digest {
+	if before == nil || now.Sub(before.Observed.At) >= observeEvery || before.Digest != next.Digest || before.Observed.RootCopied != p.hasRoot() {
 		next.Observed = s.observe(p, now)
 	}
 	text := next.JSON()
@@ -73,7 +73,7 @@ func (s *Server) restate() {
 }
 
 func (s *Server) observe(p *parts, now time.Time) statement.Observed {
-	o := statement.Observed{At: now.UTC().Truncate(time.Second), RootCopied: p.root != nil && p.root.Stats().Copied}
+	o := statement.Observed{At: now.UTC().Truncate(time.Second), RootCopied: p.hasRoot()}
 	if s.stater.share != nil {
 		if share, known := s.stater.share(); known {
 			o.EncryptedShare = &share
@@ -81,6 +81,15 @@ func (s *Server) observe(p *parts, now time.Time) statement.Observed {
 	}
 	return o
 }
+
+// addSessions lists debug sessions. While one goes on, its place is on.
+func addSessions(p *statement.Practice, sessions []statement.DebugSession, now time.Time) {
+	p.DebugSessions = append(p.DebugSessions, sessions...)
+	p.Places[statement.DebugSessions].On = slices.ContainsFunc(sessions, func(d statement.DebugSession) bool { return now.Before(d.Until) })
+}
+
+// hasRoot reports whether there is a copy of the root zone.
+func (p *parts) hasRoot() bool { return p.root != nil && p.root.Stats().Copied }
 
 // followStatement looks from time to time whether the statement is still true, until the server stops.
 func (s *Server) followStatement() {

@@ -260,10 +260,13 @@ func TestStatementIsRestated(t *testing.T) {
 	if again := s.stater.current.Load(); again != first {
 		t.Error("published anew within the hour, although nothing was changed")
 	}
-	s.stater.sessions = func() []statement.DebugSession { return []statement.DebugSession{{Reason: "ticket 7", Matched: 2}} }
+	s.stater.sessions = func() []statement.DebugSession {
+		return []statement.DebugSession{{Reason: "ticket 7", Matched: 2, Until: time.Now().Add(time.Minute)}}
+	}
 	s.restate()
 	second := s.stater.current.Load()
-	if second.Serial <= first.Serial || second.Practice.DebugSessions[0].Reason != "ticket 7" || *second.Observed.EncryptedShare != 0.5 {
+	if second.Serial <= first.Serial || second.Practice.DebugSessions[0].Reason != "ticket 7" ||
+		first.Practice.Places[statement.DebugSessions].On || !second.Practice.Places[statement.DebugSessions].On || *second.Observed.EncryptedShare != 0.5 {
 		t.Errorf("serial %d behind %d, %+v", second.Serial, first.Serial, second.Practice.DebugSessions)
 	}
 }
