@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -109,24 +110,25 @@ func get(w *watch, path string, header ...string) *httptest.ResponseRecorder {
 func TestScrapesInBetweenSeeTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s Snapshots
-		queries, stop, ended := 0.0, make(chan struct{}), make(chan struct{})
+		var queries atomic.Int64
+		stop, ended := make(chan struct{}), make(chan struct{})
 		go func() {
 			defer close(ended)
 			s.Follow(stop, func() *Samples {
 				var now Samples
-				now.Add(Queries, queries, 0)
+				now.Add(Queries, float64(queries.Load()), 0)
 				return &now
 			})
 		}()
 		w := &watch{MonitorOptions{Snapshots: &s}}
 		var seen []string
-		for range 25 { // one query each second, one scrape behind it
-			synctest.Wait()
+		for range 25 { // in the middle of each second a scrape, and a query
+			time.Sleep(time.Second / 2)
 			if text := get(w, "/metrics").Body.String(); len(seen) == 0 || seen[len(seen)-1] != text {
 				seen = append(seen, text)
 			}
-			queries++
-			time.Sleep(time.Second)
+			queries.Add(1)
+			time.Sleep(time.Second / 2)
 		}
 		close(stop)
 		<-ended
