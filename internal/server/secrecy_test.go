@@ -18,7 +18,7 @@ import (
 )
 
 // Beside answers (see internal/lab), what could tell an origin is what tacit says to its operator: the control socket, its log at the
-// lowest level, and the management API where a token is missing or wrong, or a request is refused. Only what a good token asks for
+// lowest level, the metrics, health and the statement, and the management API where a token is missing or wrong, or a request is refused. Only what a good token asks for
 // shows one, which shows that the search is not blind.
 func TestOriginsAreInNoOutput(t *testing.T) {
 	x := newHome(t)
@@ -27,7 +27,7 @@ func TestOriginsAreInNoOutput(t *testing.T) {
 	write(t, x.file("tokens"), testToken+"\n"+strings.Repeat("z", 40)+" more.test\n")
 	text, socket := controlled(t)
 	_, control, _ := strings.Cut(text, "[admin]")
-	s, log := x.start(t, managedHere+"[log]\nlevel = 'debug'\n[admin]"+control)
+	s, log := x.start(t, managedHere+"[log]\nlevel = 'debug'\n[admin]\nlisten = '127.0.0.1:0'"+control)
 	m := &apiClient{T: t, Server: s, x: x, token: testToken}
 	home := m.zone("home.test")
 
@@ -68,6 +68,15 @@ func TestOriginsAreInNoOutput(t *testing.T) {
 	s.current.Load().zones.Look()
 	said.hear(t, "the status with a mistake", operate("GET", "/status", ""))
 	said.hear(t, "a file with mistakes", m.raw("POST", home+"/dns_records", `{"type":"A","name":"x","content":"192.0.2.1"}`, "application/json"))
+	expect(t, s, "a0.home.test.", "NOERROR 203.0.113.10")
+	s.snapshots.Publish(s.samples())
+	for _, path := range []string{"/metrics", "/healthz", "/readyz", "/privacy", "/privacy.json"} {
+		status, text := fetch(t, "http://"+s.Monitoring().String()+path)
+		if status != http.StatusOK && path != "/readyz" {
+			t.Errorf("%s: %d", path, status)
+		}
+		said.hear(t, path, text)
+	}
 	func() {
 		defer func() {
 			_ = recover()
