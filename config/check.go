@@ -182,6 +182,7 @@ func (v value) equals(other value) bool {
 func (k *checker) checkTogether() {
 	c := k.config
 	k.checkListeners()
+	k.checkODoH()
 	if !c.Recursion.IPv4 && !c.Recursion.IPv6 {
 		k.failAt("recursion.ipv6", "and recursion.ipv4 are both false: nobody could be asked")
 	}

@@ -30,6 +30,7 @@ type Config struct {
 	Cache        Cache
 	Forwards     []Forward
 	Stubs        []Stub
+	ODoH         ODoH
 	Zones        Zones
 	Management   Management
 	Keys         []Key
@@ -121,7 +122,8 @@ type Cache struct {
 type Forward struct {
 	Zone      wire.Name
 	Upstreams []Upstream
-	CAFile    string // a path, made absolute against the configuration's own; empty: the system's roots
+	Proxy     Upstream // of those that are oblivious; without an address: none
+	CAFile    string   // a path, made absolute against the configuration's own; empty: the system's roots
 	First     bool
 }
 

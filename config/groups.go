@@ -29,6 +29,7 @@ var groups = []group{
 		name: "stub", repeated: true, begin: func(c *Config) { c.Stubs = append(c.Stubs, Stub{}) }, end: endStub,
 		about: "A zone whose authoritative servers are named here, whatever its parent says.",
 	},
+	{name: "odoh", about: "Oblivious DoH (RFC 9230): a proxy knows who asks, a target what is asked, and neither both. What tacit is to others; as a client of it, see forward.proxy."},
 	{
 		name: "zone", repeated: true, begin: beginZone, end: endZone,
 		about: "A zone served here, with authority: its names are answered from its file, and asked of nobody. One that has primaries is a " +
@@ -73,6 +74,7 @@ func endCertificate(k *checker) {
 
 func endForward(k *checker) {
 	f := last(k.config.Forwards)
+	k.checkProxy(f)
 	if f.CAFile != "" && !slices.ContainsFunc(f.Upstreams, func(u Upstream) bool { return u.NeedsRoots() }) {
 		k.fail(k.places[k.path], "has a ca_file, but no upstream whose certificate it could vouch for")
 	}

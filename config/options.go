@@ -25,6 +25,8 @@ const (
 	formUpstream = "upstream"
 	formAddress  = "address"
 	formPrimary  = "primary"
+
+	formOblivious = "https://address/path"
 )
 
 // options is the table of all options, in the order of the manual.
@@ -301,15 +303,22 @@ var tableOptions = []option{
 	{
 		table: "forward", key: "upstreams", kind: listKind, form: formUpstream,
 		about: "Recursive resolvers. An address alone is asked over plain DNS. tls://ADDRESS, https://ADDRESS/dns-query and " +
-			"quic://ADDRESS are asked over DNS over TLS, HTTPS (HTTP/2) and QUIC, and never in clear; the port is 53, 853, 443 or " +
-			"853 when left out. What stands behind #, separated by commas, is what the server has to prove: a name that its " +
+			"quic://ADDRESS are asked over DNS over TLS, HTTPS (HTTP/2) and QUIC, and never in clear; odoh://ADDRESS/dns-query is a target of " +
+			"Oblivious DoH, asked through proxy. The port is 53, 853, 443, 853 or 443 when left out. What stands behind #, separated by commas, is what the server has to prove: a name that its " +
 			"certificate has, as in tls://192.0.2.53#dns.example, a pin of its key, sha256/ and base64, or both. Without a name or " +
 			"pin, its certificate must be for the address.",
 		set: func(k *checker, v value) { last(k.config.Forwards).Upstreams = some(k, v, parseUpstream) },
 	},
 	{
+		table: "forward", key: "proxy", kind: textKind, form: formOblivious, standard: `""`,
+		about: "The proxy of Oblivious DoH (RFC 9230) that takes questions to the upstreams odoh://, written as an upstream: " +
+			"https://ADDRESS/dns-query, and behind # what it has to prove. It sees this machine but no question, and the upstream the question but not " +
+			"this machine, if the two are not run by the same people. Only the key that questions are sealed to is had from the upstream itself, at most twice a day.",
+		set: func(k *checker, v value) { last(k.config.Forwards).Proxy = one(k, v, parseOblivious) },
+	},
+	{
 		table: "forward", key: "ca_file", kind: textKind, form: formPath, standard: `""`,
-		about: "PEM certificates of the authorities that vouch for these upstreams, in place of the system's.",
+		about: "PEM certificates of the authorities that vouch for these upstreams and the proxy, in place of the system's.",
 		set:   func(k *checker, v value) { last(k.config.Forwards).CAFile = k.config.resolvePath(v.text) },
 	},
 	{
@@ -327,6 +336,31 @@ var tableOptions = []option{
 		table: "stub", key: "servers", kind: listKind, form: formServer,
 		about: "Its authoritative servers; the port is 53 when left out.",
 		set:   func(k *checker, v value) { last(k.config.Stubs).Servers = some(k, v, parseServer) },
+	},
+
+	{
+		table: "odoh", key: "target", kind: boolKind, standard: `false`,
+		about: "Whether questions that are sealed to a key of ours are answered, at the addresses of listen.https and listen.http. The key is made at " +
+			"the start and anew each day, the former one is good for one day more, and both are in memory alone. Who is served (access.allow) is the " +
+			"proxy that brings the questions; the key at /.well-known/odohconfigs is for everybody.",
+		set: func(k *checker, v value) { k.config.ODoH.Target = v.flag },
+	},
+	{
+		table: "odoh", key: "proxy", kind: boolKind, standard: `false`,
+		about: "Whether clients (access.allow) are taken what they have sealed to the targets below, with nothing added to it.",
+		set:   func(k *checker, v value) { k.config.ODoH.Proxy = v.flag },
+	},
+	{
+		table: "odoh", key: "proxy_targets", kind: listKind, form: formOblivious, standard: `[]`,
+		about: "The targets that the proxy goes to, written as upstreams are: https://ADDRESS/dns-query#NAME. A client must name NAME (with :PORT where " +
+			"that is not 443) and the path, exactly so; without a name, the address. Nothing is looked up for it. This tacit cannot be one of them: " +
+			"it would know who asks and what.",
+		set: func(k *checker, v value) { k.config.ODoH.Targets = all(k, v, parseOblivious) },
+	},
+	{
+		table: "odoh", key: "proxy_ca_file", kind: textKind, form: formPath, standard: `""`,
+		about: "PEM certificates of the authorities that vouch for the targets of the proxy, in place of the system's.",
+		set:   func(k *checker, v value) { k.config.ODoH.CAFile = k.config.resolvePath(v.text) },
 	},
 
 	{

@@ -27,13 +27,13 @@ func (u *Upstream) NeedsRoots() bool {
 }
 
 var (
-	errScheme   = errors.New("is of no transport that there is: write an address for plain DNS, or tls://, https:// or quic:// in front of it")
+	errScheme   = errors.New("is of no transport that there is: write an address for plain DNS, or tls://, https://, quic:// or odoh:// in front of it")
 	errHostName = errors.New("names a host, whose address would have to be asked for in clear first: write the address, and the name behind it, as in tls://192.0.2.53#dns.example")
 	errUpstream = errors.New("is not an upstream such as tls://192.0.2.53, https://192.0.2.53/dns-query or quic://[2001:db8::53]:853#dns.example")
 	errBrackets = errors.New("has an IPv6 address without brackets: write [2001:db8::53]")
 	errNoPath   = errors.New("has no path: write what the server's operator says, most often /dns-query")
 	errPath     = errors.New("has a path that no server can have: it is /dns-query or the like, without ? and spaces")
-	errVainPath = errors.New("has a path: only https:// has one")
+	errVainPath = errors.New("has a path: only https:// and odoh:// have one")
 	errIdentity = errors.New("says behind # neither a host name, such as dns.example, nor a pin, sha256/ and 44 characters of base64")
 	errTwoNames = errors.New("has two names behind #: a certificate is checked for one")
 )
@@ -42,7 +42,7 @@ var (
 var transportsOf = map[string]struct {
 	transport upstream.Transport
 	port      uint16
-}{"tls": {upstream.TLS, 853}, "https": {upstream.HTTPS, 443}, "quic": {upstream.QUIC, 853}}
+}{"tls": {upstream.TLS, 853}, "https": {upstream.HTTPS, 443}, "quic": {upstream.QUIC, 853}, "odoh": {upstream.Oblivious, 443}}
 
 // parseUpstream reads an address for plain DNS, or scheme://address:port/path#identity. It is no URL, if it looks like one: its
 // host is an address, and behind # stands a list of what the server must prove, separated by commas.
@@ -110,9 +110,9 @@ func parseAuthority(s string, port uint16) (netip.AddrPort, error) {
 // parsePath checks what stands behind the address: with is it with the slash, path without.
 func parsePath(t upstream.Transport, with, path string) (string, error) {
 	switch {
-	case t != upstream.HTTPS && with != "":
+	case !isHTTP(t) && with != "":
 		return "", errVainPath
-	case t != upstream.HTTPS:
+	case !isHTTP(t):
 		return "", nil
 	case path == "":
 		return "", errNoPath
@@ -123,6 +123,8 @@ func parsePath(t upstream.Transport, with, path string) (string, error) {
 	}
 	return with, nil
 }
+
+func isHTTP(t upstream.Transport) bool { return t == upstream.HTTPS || t == upstream.Oblivious }
 
 // identify reads the names and pins that stand behind #.
 func (u *Upstream) identify(list string) error {

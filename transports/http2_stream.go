@@ -25,6 +25,8 @@ type http2Stream struct {
 	waits    bool    // a job looks for the answer
 	query    request // as far as it is known: of a GET from its headers on
 	blocked  []byte  // what is left of an answer that has been sent in part
+
+	sealed *sealedRequest // nil: it is no request of Oblivious DoH
 }
 
 // An http2Request is what is read of a request's headers.
@@ -194,8 +196,10 @@ func (h *http2Conn) endHeaders(r *http2Request) error {
 		return h.show(r.stream, s, mediaType, body)
 	}
 	var q request
-	status := judgeRequest(path, r.method, r.mediaType, r.length)
-	if status == http.StatusOK && r.method == http.MethodGet {
+	var status int
+	if s.sealed = h.doh.judgeSealed(path, query, r.method, r.mediaType, r.length); s.sealed != nil {
+		status = s.sealed.status()
+	} else if status = judgeRequest(path, r.method, r.mediaType, r.length); status == http.StatusOK && r.method == http.MethodGet {
 		q, status = readGET(query)
 	}
 	switch {
@@ -286,6 +290,8 @@ func (h *http2Conn) endBody(id uint32, s *http2Stream) error {
 		return h.reset(id, http2.ErrCodeProtocol)
 	case s.status != 0:
 		return h.refuse(id, s, s.status)
+	case s.sealed != nil:
+		return h.askSealed(id, s)
 	case s.query.form == nil:
 		var status int
 		if s.query, status = readPOST(s.body); status != http.StatusOK {
@@ -349,10 +355,14 @@ func (h *http2Conn) answer(id uint32, s *http2Stream, answer []byte) error {
 	if !ok {
 		return h.refuse(id, s, http.StatusInternalServerError)
 	}
+	return h.answerWith(id, s, body, mediaType, freshness(s.query.form, answer))
+}
+
+func (h *http2Conn) answerWith(id uint32, s *http2Stream, body []byte, mediaType, cache string) error {
 	h.writeHeaders(id, false, func(block []byte) []byte {
 		block = appendHeader(append(block, status200), fieldContentType, mediaType)
 		block = appendHeader(block, fieldContentLength, strconv.Itoa(len(body)))
-		block = appendHeader(block, fieldCacheControl, cacheControl(answer))
+		block = appendHeader(block, fieldCacheControl, cache)
 		if h.doh.altSvc != "" {
 			block = appendNamed(block, "alt-svc", h.doh.altSvc)
 		}
@@ -367,6 +377,9 @@ func (h *http2Conn) refuse(id uint32, s *http2Stream, status int) error {
 		block = appendHeader(block, fieldStatus, strconv.Itoa(status))
 		if status == http.StatusMethodNotAllowed {
 			block = appendHeader(block, fieldAllow, allowed)
+		}
+		if s.sealed != nil && s.sealed.fault.Status != 0 {
+			block = appendNamed(block, "proxy-status", s.sealed.fault.proxyStatus())
 		}
 		return appendHeader(block, fieldContentLength, "0")
 	})

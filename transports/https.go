@@ -26,8 +26,9 @@ const messageType = "application/dns-message" // RFC 8484 section 6
 
 // A doh answers requests, whatever version of HTTP they came by.
 type doh struct {
-	front  *front
-	altSvc string // tells of HTTP/3 (RFC 7838), empty: nothing
+	front     *front
+	altSvc    string    // tells of HTTP/3 (RFC 7838), empty: nothing
+	oblivious Oblivious // nil: no role of Oblivious DoH is played
 
 	plain   bool           // in clear, for reverse proxies, who say who the client is
 	proxies []netip.Prefix // where they are; who comes by a Unix socket has no address
@@ -70,6 +71,10 @@ func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	body := buffers.Get().(*[]byte)
 	defer releaseBuffer(body)
+	if s := d.judgeSealed(r.URL.EscapedPath(), r.URL.RawQuery, r.Method, r.Header.Get("Content-Type"), r.ContentLength); s != nil {
+		d.serveSealed(ctx, w, r, &sealedVisit{s, c, addr, body})
+		return
+	}
 	q, status := readRequest(w, r, c, body)
 	if status != http.StatusOK {
 		fail(w, status)
@@ -138,13 +143,20 @@ func readRequest(w http.ResponseWriter, r *http.Request, c *connection, body *[]
 	case r.Method == http.MethodGet:
 		return readGET(r.URL.RawQuery)
 	}
+	if status = readBody(w, r, c, body); status != http.StatusOK {
+		return request{}, status
+	}
+	return readPOST(*body)
+}
+
+func readBody(w http.ResponseWriter, r *http.Request, c *connection, body *[]byte) (status int) {
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyWithin))
 	message, err := readUpTo(r.Body, *body, maxMessage, c)
 	*body = message
 	if err != nil {
-		return request{}, statusOf(err)
+		return statusOf(err)
 	}
-	return readPOST(message)
+	return http.StatusOK
 }
 
 // statusOf says with which status a body is refused that could not be read.
@@ -275,9 +287,21 @@ func write(w http.ResponseWriter, f form, answer []byte) {
 		fail(w, http.StatusInternalServerError)
 		return
 	}
-	h, values := w.Header(), [3]string{mediaType, strconv.Itoa(len(body)), cacheControl(answer)} // one allocation
+	writeBody(w, body, mediaType, freshness(f, answer))
+}
+
+func writeBody(w http.ResponseWriter, body []byte, mediaType, cache string) {
+	h, values := w.Header(), [3]string{mediaType, strconv.Itoa(len(body)), cache} // one allocation
 	h["Content-Type"], h["Content-Length"], h["Cache-Control"] = values[0:1:1], values[1:2:2], values[2:3:3]
 	_, _ = w.Write(body) //nolint:gosec,nolintlint // of a media type that no browser shows; whether gosec sees it depends on the tests
+}
+
+// freshness is what caches are told of an answer in its form.
+func freshness(f form, answer []byte) string {
+	if _, sealed := f.(*sealedForm); sealed {
+		return noStore
+	}
+	return cacheControl(answer)
 }
 
 const maxAge = "max-age="

@@ -74,7 +74,7 @@ func (s *Server) quicListener(socket net.PacketConn, o *Options, transports ...T
 			continue
 		}
 		protocols, config.MaxIncomingUniStreams = append(protocols, alpnHTTP3), http3UniStreams
-		l.http = newHTTP3(&doh{front: s.front, pages: o.Pages})
+		l.http = newHTTP3(&doh{front: s.front, pages: o.Pages, oblivious: o.Oblivious})
 	}
 	l.transport = &quic.Transport{
 		Conn: socket, ConnectionIDLength: connectionID, MaxTokenAge: maxTokenAge, ConnContext: l.meet,

@@ -63,6 +63,8 @@ type Options struct {
 
 	// Keeper hears what is for whoever keeps zones. Nil: that is refused.
 	Keeper Keeper
+	// Oblivious says which roles of Oblivious DoH are played over HTTPS. Nil: none.
+	Oblivious Oblivious
 
 	Limits Limits
 	// Quota is shared by Servers whose clients count together, such as one Server for each address. Nil: its own.
@@ -230,7 +232,7 @@ func (s *Server) listenTCP(ctx context.Context, o *Options, t Transport, addr ne
 		l.tls = o.tlsConfig(alpnDoT)
 	case HTTPS:
 		l.tls = o.tlsConfig(append([]string{alpnHTTP2, alpnHTTP1}, o.ChallengeProtocols...)...)
-		l.service = s.httpService(&doh{front: s.front, altSvc: altSvc(o.AltSvc), pages: o.Pages})
+		l.service = s.httpService(&doh{front: s.front, altSvc: altSvc(o.AltSvc), pages: o.Pages, oblivious: o.Oblivious})
 	default:
 	}
 	s.addrs[t] = append(s.addrs[t], endpoint(listener.Addr()))
@@ -259,7 +261,7 @@ func (s *Server) listenPlain(ctx context.Context, o *Options, addr string) error
 		return listenError(HTTPS, netip.AddrPort{}, err)
 	}
 	l := s.tcpListener(listener, HTTPS)
-	l.plain, l.service = true, s.httpService(&doh{front: s.front, plain: true, proxies: o.PlainProxies, pages: o.Pages})
+	l.plain, l.service = true, s.httpService(&doh{front: s.front, plain: true, proxies: o.PlainProxies, pages: o.Pages, oblivious: o.Oblivious})
 	return nil
 }
 

@@ -75,14 +75,15 @@ type Transport uint8
 
 // Transports.
 const (
-	UDP   Transport = iota
-	TCP             // RFC 7766
-	TLS             // RFC 7858
-	HTTPS           // RFC 8484, over HTTP/2
-	QUIC            // RFC 9250
+	UDP       Transport = iota
+	TCP                 // RFC 7766
+	TLS                 // RFC 7858
+	HTTPS               // RFC 8484, over HTTP/2
+	QUIC                // RFC 9250
+	Oblivious           // RFC 9230: sealed to the server, over HTTPS to the proxy of its Peer
 )
 
-var transportNames = [...]string{UDP: "UDP", TCP: "TCP", TLS: "TLS", HTTPS: "HTTPS", QUIC: "QUIC"}
+var transportNames = [...]string{UDP: "UDP", TCP: "TCP", TLS: "TLS", HTTPS: "HTTPS", QUIC: "QUIC", Oblivious: "ODoH"}
 
 func (t Transport) String() string { return transportNames[t] }
 

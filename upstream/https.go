@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"tacit/internal/odoh"
 	"tacit/internal/wire"
 )
 
@@ -40,6 +41,16 @@ var (
 )
 
 func (p *pool) dialHTTPS(ctx context.Context, server Server) (session, error) {
+	h, err := p.connectHTTPS(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	h.serve(p, server)
+	return h, nil
+}
+
+// connectHTTPS connects to a server. Nobody is told yet of the connection's end.
+func (p *pool) connectHTTPS(ctx context.Context, server Server) (*httpsConnection, error) {
 	secured, err := p.handshake(ctx, server, "h2")
 	if err != nil {
 		return nil, err
@@ -64,14 +75,17 @@ func (p *pool) dialHTTPS(ctx context.Context, server Server) (session, error) {
 		_ = secured.Close()
 		return nil, handshakeFailure(err)
 	}
-	h := &httpsConnection{conn: conn, target: targetOf(server)}
+	return &httpsConnection{conn: conn, target: targetOf(server)}, nil
+}
+
+// serve begins the session's life, as one to the server.
+func (h *httpsConnection) serve(p *pool, server Server) {
 	h.begin(p, server, nil)
-	conn.SetStateHook(func(c *http.ClientConn) {
+	h.conn.SetStateHook(func(c *http.ClientConn) {
 		if c.Err() != nil {
 			h.die()
 		}
 	})
-	return h, nil
 }
 
 // targetOf is the URL of a server. Its host says nothing that the configuration does not.
@@ -92,33 +106,57 @@ func (h *httpsConnection) ask(ctx context.Context, build func() query) (query, [
 	return h.askBy(ctx, build, h.post)
 }
 
-// post sends a message with the headers that it cannot go without (RFC 8484 section 4.1): any other would tell installations
-// of tacit apart.
+// post sends a query, and returns a reply that fits it.
 func (h *httpsConnection) post(ctx context.Context, q *query) ([]byte, error) {
-	request := (&http.Request{
-		Method: http.MethodPost, URL: h.target, ContentLength: int64(len(q.msg)), Body: io.NopCloser(bytes.NewReader(q.msg)),
-		Header: http.Header{"Content-Type": {mediaType}, "Accept": {mediaType}, "User-Agent": {""}},
-	}).WithContext(ctx)
-	response, err := h.conn.RoundTrip(request)
-	if err != nil {
-		return nil, h.broken()
-	}
-	defer func() { _ = response.Body.Close() }()
-	h.heard()
-	if response.StatusCode != http.StatusOK {
-		return nil, errStatus
-	}
-	if t, _, err := mime.ParseMediaType(response.Header.Get("Content-Type")); err != nil || t != mediaType {
-		return nil, errResponse
-	}
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxReply+1))
+	r, err := h.send(ctx, h.target, mediaType, q.msg)
 	switch {
 	case err != nil:
-		return nil, h.broken()
-	case len(body) > maxReply || !q.fits(body):
+		return nil, err
+	case r.status != http.StatusOK:
+		return nil, errStatus
+	case len(r.body) > maxReply || !q.fits(r.body):
 		return nil, errResponse
 	}
-	return aged(body, response.Header.Get("Age")), nil
+	return aged(r.body, r.age), nil
+}
+
+// A response is what of one is looked at. It has a body if the status is 200 and the body of the type that was sent.
+type response struct {
+	status int
+	body   []byte
+	age    string
+}
+
+// maxBody is the longest body there is: a reply, perhaps sealed.
+const maxBody = maxReply + odoh.Overhead
+
+// send posts a body with the headers that it cannot go without (RFC 8484 section 4.1): any other would tell installations of tacit
+// apart.
+func (h *httpsConnection) send(ctx context.Context, to *url.URL, kind string, body []byte) (response, error) {
+	request := (&http.Request{
+		Method: http.MethodPost, URL: to, ContentLength: int64(len(body)), Body: io.NopCloser(bytes.NewReader(body)),
+		Header: http.Header{"Content-Type": {kind}, "Accept": {kind}, "User-Agent": {""}},
+	}).WithContext(ctx)
+	said, err := h.conn.RoundTrip(request)
+	if err != nil {
+		return response{}, h.broken()
+	}
+	defer func() { _ = said.Body.Close() }()
+	h.heard()
+	r := response{status: said.StatusCode, age: said.Header.Get("Age")}
+	if r.status != http.StatusOK {
+		return r, nil
+	}
+	if t, _, err := mime.ParseMediaType(said.Header.Get("Content-Type")); err != nil || t != kind {
+		return response{}, errResponse
+	}
+	if r.body, err = io.ReadAll(io.LimitReader(said.Body, maxBody+1)); err != nil {
+		return response{}, h.broken()
+	}
+	if len(r.body) > maxBody {
+		return response{}, errResponse
+	}
+	return r, nil
 }
 
 // broken tells a request that was refused from a connection that has ended or takes no more. The errors of net/http do

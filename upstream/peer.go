@@ -27,6 +27,9 @@ type Identity struct {
 	Roots *x509.CertPool
 	// Path is where questions are put over HTTPS (RFC 8484 section 3).
 	Path string
+	// Proxy takes to the server what is sealed for it, over HTTPS; of Oblivious. It sees who asks, and the server what is asked (RFC
+	// 9230 section 1).
+	Proxy Server
 }
 
 // A Pin is the SHA-256 hash of a public key, as its certificate has it (RFC 7858 section 4.2, RFC 7469 section 2.4).
@@ -37,6 +40,7 @@ type identity struct {
 	name, path string
 	pins       string // one after the other
 	roots      *x509.CertPool
+	proxy      Server
 }
 
 // NewPeer returns the Peer that proves itself as i says.
@@ -45,7 +49,7 @@ func NewPeer(i Identity) Peer {
 	for _, pin := range i.Pins {
 		pins.Write(pin[:])
 	}
-	return Peer{unique.Make(identity{name: i.Name, path: i.Path, pins: pins.String(), roots: i.Roots})}
+	return Peer{unique.Make(identity{name: i.Name, path: i.Path, pins: pins.String(), roots: i.Roots, proxy: i.Proxy})}
 }
 
 func (p Peer) identity() identity {

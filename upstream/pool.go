@@ -20,6 +20,7 @@ type pool struct {
 	running sync.WaitGroup
 
 	panicked func()
+	sealing  sealing
 
 	mu      sync.Mutex
 	closed  bool

@@ -130,7 +130,11 @@ func (x *exchange) overConnection(attempt context.Context) (Reply, verdict, erro
 // answered.
 func (x *exchange) connect(ctx context.Context) (session, error) {
 	if x.transport.Encrypted() {
-		bounded, cancel := context.WithTimeout(ctx, max(x.timeout, handshakeTimeout))
+		patience := max(x.timeout, handshakeTimeout)
+		if x.transport == Oblivious { // two connections, one after the other
+			patience *= 2
+		}
+		bounded, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		ctx = bounded
 	}
@@ -286,6 +290,8 @@ func (p *pool) setUp(ctx context.Context, server Server, w *work.Budget) (sessio
 		return p.dialHTTPS(ctx, server)
 	case QUIC:
 		return p.dialQUIC(ctx, server)
+	case Oblivious:
+		return p.dialOblivious(ctx, server, w)
 	default:
 		return p.dialTCP(ctx, server)
 	}

@@ -59,7 +59,7 @@ func isShared(a netip.AddrPort, others []netip.AddrPort) bool {
 // options are what the endpoint is opened with.
 func (e endpoint) options(s *Server, c *config.Config) transports.Options {
 	o := transports.Options{
-		Now: s.env.Now, Log: s.env.Log, Quota: &s.quota, Keeper: s, Pages: s.page, Proxies: c.Listen.Proxies, PlainProxies: c.Listen.HTTPProxies,
+		Now: s.env.Now, Log: s.env.Log, Quota: &s.quota, Keeper: s, Pages: s.page, Oblivious: oblivious{s}, Proxies: c.Listen.Proxies, PlainProxies: c.Listen.HTTPProxies,
 		Certificates: s.certificate, MinTLS: c.TLS.MinVersion,
 		Challenges: http.HandlerFunc(s.answerChallenge), ChallengeProtocols: challengeProtocols(c),
 	}

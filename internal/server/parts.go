@@ -29,6 +29,7 @@ type parts struct {
 	zoneKeeper  *zone.Keeper // nil without
 	*validation              // nil without
 	root        *zone.Root   // nil without
+	roles       roles
 	following   sync.WaitGroup
 	stop        context.CancelFunc
 }
@@ -59,10 +60,14 @@ func (s *Server) build(c *config.Config, memory *cache.Cache, shown *credentials
 	}
 	v := newValidation(c, s.env, z, before)
 	p, err := build(c, s.env, memory, s.memory, z, v, newRootCopy(c, s.env, v))
-	if err == nil {
-		p.keep(k)
+	if err != nil {
+		return nil, err
 	}
-	return p, err
+	p.keep(k)
+	if p.roles, err = newRoles(c, s.env, s.current.Load(), p.client); err != nil {
+		return nil, errors.Join(err, p.close())
+	}
+	return p, nil
 }
 
 // follow keeps zones and trust anchors up to date for as long as the parts are in use.
@@ -71,6 +76,9 @@ func (p *parts) follow(env Env) {
 	p.stop = cancel
 	if p.zoneKeeper != nil {
 		p.zoneKeeper.Start(ctx)
+	}
+	if p.roles.target != nil {
+		p.following.Go(func() { p.roles.target.Follow(ctx, env.Now) })
 	}
 	if p.config.Zones.Any() {
 		p.following.Go(func() { p.zones.Follow(ctx) })
@@ -151,7 +159,8 @@ func Check(c *config.Config) error {
 	_, hints := readHints(c.Recursion.RootHints)
 	_, roots := forwards(c)
 	_, tokens := readTokens(c)
-	return errors.Join(hints, roots, tokens, checkPairs(c), checkCache(c), checkKeys(c), checkReplicas(c))
+	_, targets := targetRoots(c)
+	return errors.Join(hints, roots, tokens, targets, checkPairs(c), checkCache(c), checkKeys(c), checkReplicas(c))
 }
 
 var errVainAnchor = errors.New("dnssec.trust_anchors: a digest is not as long as its type asks for: no key can match it")
@@ -214,7 +223,7 @@ func forwards(c *config.Config) ([]resolver.Forward, error) {
 		}
 		forward := resolver.Forward{Zone: f.Zone, First: f.First}
 		for _, u := range f.Upstreams {
-			forward.Servers = append(forward.Servers, upstreamServer(&u, roots))
+			forward.Servers = append(forward.Servers, upstreamThrough(&f, &u, roots))
 		}
 		list = append(list, forward)
 	}
@@ -222,10 +231,20 @@ func forwards(c *config.Config) ([]resolver.Forward, error) {
 }
 
 func upstreamServer(u *config.Upstream, roots *x509.CertPool) upstream.Server {
+	return upstreamThrough(&config.Forward{}, u, roots)
+}
+
+// upstreamThrough is an upstream of a forward, whose proxy takes to it what is sealed.
+func upstreamThrough(f *config.Forward, u *config.Upstream, roots *x509.CertPool) upstream.Server {
 	s := upstream.Server{Addr: u.Addr, Transport: u.Transport}
-	if u.Transport.Encrypted() {
-		s.Peer = upstream.NewPeer(upstream.Identity{Name: u.Name, Pins: u.Pins, Roots: roots, Path: u.Path})
+	if !u.Transport.Encrypted() {
+		return s
 	}
+	identity := upstream.Identity{Name: u.Name, Pins: u.Pins, Roots: roots, Path: u.Path}
+	if u.IsOblivious() {
+		identity.Proxy = upstreamServer(&f.Proxy, roots)
+	}
+	s.Peer = upstream.NewPeer(identity)
 	return s
 }
 
