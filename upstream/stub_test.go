@@ -254,6 +254,7 @@ func (s *resolverStub) serveHTTPS(t *testing.T, l net.Listener) {
 			})
 			reply := s.answer(query)
 			if s.handle != nil {
+				r.Body = io.NopCloser(bytes.NewReader(query))
 				s.handle(w, r)
 				return
 			}
