@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,10 +75,21 @@ func newRelay(c *config.Config, client *upstream.Client) (*relay, error) {
 // targetRoots vouch for the targets; nil: the system's. A target that is this machine is refused here, where its addresses are known.
 func targetRoots(c *config.Config) (*x509.CertPool, error) {
 	own := reachable(c.Listen.HTTPS, interfaceAddresses)
-	if slices.ContainsFunc(c.ODoH.Targets, func(u config.Upstream) bool { return slices.Contains(own, u.Addr) }) {
+	if slices.ContainsFunc(c.ODoH.Targets, func(u config.Upstream) bool {
+		return slices.Contains(own, u.Addr) || u.Addr.Addr().IsLoopback() && slices.Contains(c.Listen.HTTPS, everywhere(u.Addr))
+	}) {
 		return nil, errOwnTarget
 	}
 	return readRoots("odoh.proxy_ca_file", c.ODoH.CAFile)
+}
+
+// everywhere is the listener on all addresses that would answer at one.
+func everywhere(at netip.AddrPort) netip.AddrPort {
+	all := netip.IPv6Unspecified()
+	if at.Addr().Is4() {
+		all = netip.IPv4Unspecified()
+	}
+	return netip.AddrPortFrom(all, at.Port())
 }
 
 const httpsPort = 443
