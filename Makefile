@@ -20,6 +20,7 @@ pebble_bin := $(TOOLS)/pebble-$(PEBBLE)/pebble
 h2spec_bin := $(TOOLS)/h2spec/h2spec
 managers   := $(TOOLS)/managers
 updaters   := $(TOOLS)/updaters
+oblivious  := $(TOOLS)/oblivious
 
 resolved_dir := $(TOOLS)/systemd-resolved
 resolved_bin := $(resolved_dir)/lib/systemd/systemd-resolved
@@ -63,11 +64,11 @@ generated: ## check that generating changes nothing
 	@before=$$($(sums)); $(MAKE) --no-print-directory generate || exit 1; after=$$($(sums)); \
 	test "$$before" = "$$after" || { echo "make generate changed files: commit them"; exit 1; }
 
-interop: build $(pebble_bin) $(h2spec_bin) $(resolved_bin) $(managers) $(updaters) ## servers, resolvers, clients and browsers in a network namespace; needs root and Linux
+interop: build $(pebble_bin) $(h2spec_bin) $(resolved_bin) $(managers) $(updaters) $(oblivious) ## servers, resolvers, clients and browsers in a network namespace; needs root and Linux
 	PEBBLE_BIN=$(abspath $(pebble_bin)) go test -tags interop -count=1 -v -timeout 5m -run TestOrder ./certificate
 	TACIT_BIN=$(CURDIR)/bin/tacit TACIT_INTEROP_RESOLVED=$(abspath $(resolved_dir)) \
 	TACIT_INTEROP_H2SPEC=$(abspath $(h2spec_bin)) TACIT_INTEROP_MANAGERS=$(abspath $(managers)) \
-	TACIT_INTEROP_UPDATERS=$(abspath $(updaters)) PEBBLE_BIN=$(abspath $(pebble_bin)) \
+	TACIT_INTEROP_UPDATERS=$(abspath $(updaters)) TACIT_INTEROP_OBLIVIOUS=$(abspath $(oblivious)) PEBBLE_BIN=$(abspath $(pebble_bin)) \
 	go test -tags interop -count=1 -v -timeout 20m ./internal/interop
 
 testclock: ## build with the clock that scripted scenarios move
@@ -96,6 +97,11 @@ $(managers): $(wildcard internal/interop/cloudflare/*) # Cloudflare's clients of
 $(updaters): $(wildcard internal/interop/updaters/* internal/interop/updaters/*/*) # lego, libdns and external-dns
 	mkdir -p $@
 	cd internal/interop/updaters && CGO_ENABLED=0 go build -o $(abspath $@)/ ./lego ./libdns ./externaldns
+	touch $@
+
+$(oblivious): $(wildcard internal/interop/oblivious/* internal/interop/oblivious/*/*) # a client, a proxy and a target made of odoh-go
+	mkdir -p $@
+	cd internal/interop/oblivious && CGO_ENABLED=0 go build -o $(abspath $@)/ ./stranger
 	touch $@
 
 $(pebble_bin): # the ACME authority of tests

@@ -32,6 +32,9 @@
 // In a seventh, tacit has copies of zones of knotd and NSD, over TCP with TSIG and over TLS, which NSD speaks itself and knotd behind a
 // terminator: it has to answer as they do, follow their changes by NOTIFY and IXFR, and go on without them, after a restart, too.
 //
+// Oblivious DoH is spoken with a client, a proxy and a target made of odoh-go (internal/interop/oblivious), by tacit in each role: what the
+// target is shown must hold nothing of the client, and what the proxy is shown no name.
+//
 // Programs needed: those of the list in main_test.go, which names their Debian packages, and systemd-resolved, unpacked
 // where TACIT_INTEROP_RESOLVED says; all that make interop builds is named by variables of that kind. TACIT_BIN, an absolute path,
 // names the binary to test; without it the package builds one.

@@ -100,6 +100,9 @@ func checkMachine() error {
 			missing = append(missing, program+" (built by make interop, see "+updatersVariable+")")
 		}
 	}
+	if _, err := os.Stat(filepath.Join(os.Getenv(obliviousVariable), "stranger")); err != nil {
+		missing = append(missing, "those who speak Oblivious DoH (built by make interop, see "+obliviousVariable+")")
+	}
 	if _, err := os.Stat(os.Getenv(pebbleVariable)); err != nil {
 		missing = append(missing, "Pebble (built by make interop, see "+pebbleVariable+")")
 	}
