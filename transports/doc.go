@@ -1,7 +1,7 @@
 // Package transports is the clients' side: it receives queries over UDP, TCP, TLS, HTTPS (versions 1.1, 2 and 3) and QUIC,
 // decides who is served, finishes answers for the client that asked, and bounds what clients can hold. What the answer is, a
 // Responder says, and what is for whoever keeps zones a Keeper hears; the client's address ends here and is never logged, counted or passed on but to the Admitter. Which
-// certificate is shown, others say.
+// certificate is shown, others say. Messages of Oblivious DoH are opened here, with keys that others hold, or handed to a Relay.
 //
 // Limitations: no DNS cookies yet, and no encrypted client hello. A PROXY header is not read over QUIC and HTTP/3, and a reverse
 // proxy is answered over HTTP/1.1 only. The JSON form knows no parameters but name, type, do and cd. An IPv6 listen address

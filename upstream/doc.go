@@ -8,5 +8,6 @@
 //
 // Limitations: encrypted transports are for servers that are configured with one, authoritative servers are not probed for
 // them (RFC 9539); DNS over HTTPS is HTTP/2 alone; a pin is compared with the server's own key and not with those of its
-// authorities; the keepalive time-out of RFC 7828 is not asked for.
+// authorities; the keepalive time-out of RFC 7828 is not asked for. A target of Oblivious DoH is asked directly for its key, and so sees once
+// in a while that somebody at our address is going to ask; one proxy is used for a target, and padding is that of the DNS message.
 package upstream

@@ -362,3 +362,18 @@ func isLowOrder(c Config) bool {
 	_, _, err := hpke.NewSender(c.key, kdf, aead, nil)
 	return err != nil
 }
+
+// BenchmarkOpen is what a sealed query costs the target before it is a query.
+func BenchmarkOpen(b *testing.B) {
+	k := mustKeys(b)
+	sealed, _ := mustSeal(b, mustConfig(b, k, start), make([]byte, 128))
+	for b.Loop() {
+		_, a, err := k.Open(start, sealed)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := a.Seal(make([]byte, 468), 468); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
