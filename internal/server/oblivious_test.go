@@ -141,6 +141,11 @@ func TestObliviousChain(t *testing.T) {
 	if r := ask(t, "udp", udp[0], "none.zone.example."); r.Rcode != dns.RcodeNameError {
 		t.Errorf("no such name: %s", dns.RcodeToString[r.Rcode])
 	}
+	for _, s := range []*Server{x.client, x.proxy, x.target} { // so that all is said
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}
 	for who, log := range map[string]*bytes.Buffer{"target": x.targetLog, "proxy": x.proxyLog, "client": x.clientLog} {
 		for _, hidden := range []string{"zone.example", "www", "target.example"} {
 			if strings.Contains(log.String(), hidden) {
