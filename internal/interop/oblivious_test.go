@@ -219,7 +219,7 @@ func (p *party) checkProxy(t *testing.T, shown []shownRequest) {
 		t.Fatalf("%d messages, want 1", len(shown))
 	}
 	all := strings.ToLower(fmt.Sprint(shown[0].URI, shown[0].Header, string(shown[0].Body)))
-	for _, label := range strings.SplitSeq(strings.TrimSuffix(p.clients[2].question(), "."), ".") {
+	for label := range strings.SplitSeq(strings.TrimSuffix(p.clients[2].question(), "."), ".") {
 		if strings.Contains(all, label) {
 			t.Errorf("shown %q in %q", label, all)
 		}

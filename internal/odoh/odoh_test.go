@@ -136,6 +136,21 @@ func TestKeysTurnDaily(t *testing.T) {
 	}
 }
 
+// A key that was replaced late, as nobody had asked, is kept no longer for that.
+func TestKeysThatTurnLate(t *testing.T) {
+	k := mustKeys(t)
+	sealed, _ := mustSeal(t, mustConfig(t, k, start), []byte("query"))
+	for after, want := range map[time.Duration]error{3 * Lifetime / 2: nil, 2 * Lifetime: ErrKey} {
+		late := &Keys{current: k.current}
+		if err := late.Turn(start.Add(3 * Lifetime / 2)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := late.Open(start.Add(after), sealed); !errors.Is(err, want) {
+			t.Errorf("after %v: %v, want %v", after, err, want)
+		}
+	}
+}
+
 // A clock that is set back keeps no key for longer.
 func TestKeysOfTheFutureAreDropped(t *testing.T) {
 	k := mustKeys(t)
