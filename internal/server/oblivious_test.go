@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/netip"
 	"os"
@@ -186,6 +187,27 @@ func TestProxyGoesToListedTargetsOnly(t *testing.T) {
 	}
 	if status, _ := x.post(x.target, "target.example", "?"+target+"&targetpath=/dns-query", sealed); status != http.StatusForbidden {
 		t.Errorf("the target takes messages on: %d", status)
+	}
+}
+
+// A target that takes a connection and says nothing does not hold a client's place for longer than an answer may take.
+func TestProxyDoesNotWaitForSilentTargets(t *testing.T) {
+	t.Parallel()
+	silent, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	x := newChain(t, "")
+	text := strings.Replace(x.proxying(), "https://127.0.0.1:1/", "https://"+silent.Addr().String()+"/", 1)
+	if err := x.proxy.Reload(t.Context(), x.load(t, loopbackHTTPS+x.certificate()+text)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	_, port, _ := strings.Cut(silent.Addr().String(), ":")
+	status, told := x.post(x.proxy, "proxy.example", "?targethost=gone.example:"+port+"&targetpath=/dns-query", []byte{1})
+	if took := time.Since(began); status != http.StatusGatewayTimeout || told != "odoh-proxy; error=http_response_timeout" || took > 6*time.Second {
+		t.Errorf("%d %q after %v", status, told, took)
 	}
 }
 
