@@ -134,6 +134,7 @@ const harmless = `
 	key.name key.algorithm key.secret_file secondary.key secondary.zones secondary.notify secondary.catalog
 	update.key update.zones update.names update.types update.proxied
 	edge.addresses edge.alpn edge.origin_allow edge.partial_suffix
+	odoh.target odoh.proxy odoh.proxy_targets odoh.proxy_ca_file forward.proxy
 	management.listen management.token_file management.max_requests management.max_exchanges management.max_batch
 	log.level
 	admin.control`

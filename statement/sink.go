@@ -12,7 +12,7 @@ const (
 	Resolutions               // under way
 	CacheMemory               // names and answers
 	Authoritative             // servers that recursion asks
-	Forwarders                // and stubs: servers that the operator names
+	Forwarders                // stubs and targets of Oblivious DoH: servers that the operator names
 	FrontProxies              // reverse proxies and load balancers
 	OwnTerminal               // what the operator asks for by a command
 	DebugSessions             // watched names
@@ -35,7 +35,7 @@ var sinks = [sinkCount]Place{
 	Resolutions:   {Name: "resolutions under way", Holds: "name and type, no address", Lifetime: "8 s at most"},
 	CacheMemory:   {Name: "cache in memory", Holds: "names and answers, no address", Lifetime: "the TTL within the bounds of [cache], and as stale answers; a flush wipes it"},
 	Authoritative: {Name: "authoritative servers", Holds: "name and type as far as each must know them, from tacit's own address", Lifetime: "theirs to decide"},
-	Forwarders:    {Name: "servers named by the operator", Holds: "whole name and type, from tacit's own address", Lifetime: "theirs to decide"},
+	Forwarders:    {Name: "servers named by the operator", Holds: "whole name and type, from tacit's own address; as a proxy of Oblivious DoH, what is sealed for another", Lifetime: "theirs to decide"},
 	FrontProxies:  {Name: "reverse proxies and load balancers", Holds: "address; behind a reverse proxy question and answer, too", Lifetime: "theirs to decide; see fronted_by"},
 	OwnTerminal:   {Name: "the operator's terminal", Holds: "what the operator has asked for by a command; no question of others", Lifetime: "the command"},
 	DebugSessions: {Name: "debug sessions", Holds: "queries for one name, clients as c1, c2...", Lifetime: "30 min at most; on a terminal, in no file"},

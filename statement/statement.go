@@ -84,6 +84,7 @@ type Clients struct {
 	Transports   []Transport   `json:"transports"`
 	Certificates []Certificate `json:"certificates"`
 	HTTPHeaders  []string      `json:"http_headers_of_answers"`
+	Oblivious    []string      `json:"oblivious_roles"` // of RFC 9230
 	Snooping     string        `json:"cache_snooping"`
 }
 
@@ -122,6 +123,7 @@ type Forward struct {
 	Everything bool     `json:"everything"`
 	To         []string `json:"to,omitempty"` // of Everything: who learns what is asked
 	Encrypted  bool     `json:"encrypted"`    // to each of them
+	Oblivious  bool     `json:"oblivious"`    // through a proxy, to each of them (RFC 9230)
 }
 
 // DNSSEC is what is believed.

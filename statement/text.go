@@ -1,6 +1,7 @@
 package statement
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"io"
@@ -110,6 +111,7 @@ func (s *Statement) forClients() []row {
 		rows = append(rows, row{"certificate", fmt.Sprintf("%s, until %s, pin %s", strings.Join(c.Names, " "), c.Until.UTC().Format(time.RFC3339), c.Pin)})
 	}
 	return append(rows, row{"cache snooping", s.Practice.Clients.Snooping},
+		row{"roles of Oblivious DoH", cmp.Or(strings.Join(s.Practice.Clients.Oblivious, ", "), "none")},
 		row{"HTTP headers", strings.Join(s.Practice.Clients.HTTPHeaders, ", ")},
 		row{"DNSSEC", "validated: " + yes(s.Practice.DNSSEC.Validated) + ", trust anchors: " + s.Practice.DNSSEC.Anchors})
 }
@@ -130,7 +132,7 @@ func (s *Statement) upstream() []row {
 		if f.Everything {
 			what = "everything, to " + strings.Join(f.To, " ")
 		}
-		rows = append(rows, row{"forwarded", what + "; encrypted: " + yes(f.Encrypted)})
+		rows = append(rows, row{"forwarded", what + "; encrypted: " + yes(f.Encrypted) + ", oblivious: " + yes(f.Oblivious)})
 	}
 	return rows
 }

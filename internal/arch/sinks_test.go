@@ -40,6 +40,7 @@ var sinksOf = map[string]map[string]statement.Sink{
 	"cmd/tacit/zone.go":               {"Reveal": statement.OwnTerminal},
 	"cmd/tacit/zone_edit.go":          {"Reveal": statement.OwnTerminal},
 	"cmd/tacit/zone_show.go":          {"Reveal": statement.OwnTerminal},
+	"config/odoh.go":                  {"Reveal": statement.Pages},
 	"discovery/records.go":            {"Reveal": statement.Pages},
 	"discovery/service.go":            {"Reveal": statement.Pages},
 	"dnssec/anchortext.go":            {"Reveal": statement.Files},

@@ -220,7 +220,7 @@ func isOn(c *config.Config, k statement.Sink) bool {
 	case statement.Authoritative:
 		return !slices.ContainsFunc(c.Forwards, func(f config.Forward) bool { return f.Zone.IsRoot() && !f.First })
 	case statement.Forwarders:
-		return len(c.Forwards)+len(c.Stubs) > 0
+		return len(c.Forwards)+len(c.Stubs) > 0 || c.ODoH.Proxy
 	case statement.FrontProxies:
 		return len(l.HTTP)+len(l.Proxies) > 0
 	case statement.DebugSessions: // which is told for each by itself
@@ -244,7 +244,13 @@ func describeClients(c *config.Config, shown []certificate.Status) statement.Cli
 	d := statement.Clients{
 		Transports: []statement.Transport{}, Certificates: []statement.Certificate{},
 		HTTPHeaders: []string{"content-type", "content-length", "cache-control"},
-		Snooping:    "questions without RD are not answered from the cache",
+		Snooping:    "questions without RD are not answered from the cache", Oblivious: []string{},
+	}
+	if c.ODoH.Target {
+		d.Oblivious = append(d.Oblivious, "target")
+	}
+	if c.ODoH.Proxy {
+		d.Oblivious = append(d.Oblivious, "proxy")
 	}
 	if c.Value("cache.ttl_blur") == "true" {
 		d.Snooping += ", and TTLs are shortened so that they do not tell when somebody else asked"
@@ -285,9 +291,9 @@ func describeUpstream(c *config.Config) statement.Upstream {
 		u.LetterCase = "random, never the client's"
 	}
 	for _, f := range c.Forwards {
-		d := statement.Forward{Everything: f.Zone.IsRoot(), Encrypted: true}
+		d := statement.Forward{Everything: f.Zone.IsRoot(), Encrypted: true, Oblivious: true}
 		for _, up := range f.Upstreams {
-			d.Encrypted = d.Encrypted && up.Transport.Encrypted()
+			d.Encrypted, d.Oblivious = d.Encrypted && up.Transport.Encrypted(), d.Oblivious && up.IsOblivious()
 			if d.Everything {
 				d.To = append(d.To, cmp.Or(up.Name, up.Addr.Addr().String()))
 			}
