@@ -46,6 +46,8 @@ type Options struct {
 	MaxStale time.Duration
 	// NoPrefetch reports nothing as due for a refresh before it expires.
 	NoPrefetch bool
+	// BlurTTLs shows TTLs that do not tell when somebody else asked.
+	BlurTTLs bool
 
 	// Failures is the number of failures remembered. 0: 10,000.
 	Failures int

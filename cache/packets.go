@@ -13,11 +13,12 @@ import (
 // Packets remembers finished answers for the fast path. What differs from client to client is not in them.
 //
 // A record is what a packet has; flags and view and the question section, which are the key; the rest of the message; its
-// extended errors; and the offsets of its TTLs, two octets each.
+// extended errors; and the offsets of its TTLs, two octets each, with a life behind each where TTLs are blurred.
 type Packets struct {
 	entries    *store // nil: turned off
 	prefetch   bool
 	generation *generation
+	blur       *blur // nil: TTLs are shown as they are
 }
 
 // maxPacketKey is the length of the longest key: flags and view, a name, type and class.
@@ -71,10 +72,14 @@ const (
 	markFixed    = 1 << iota
 	markRefused  // near its end, and Get has said no for the sake of a refresh
 	markUnderWay // Due has told the whole path
+	markBlurred  // behind each offset stands a life
 )
 
 func newPackets(size int64, o Options, g *generation) *Packets {
 	p := &Packets{prefetch: !o.NoPrefetch, generation: g}
+	if o.BlurTTLs {
+		p.blur = newBlur()
+	}
 	if size > 0 {
 		p.entries = newStore(size, packetLength)
 	}
@@ -97,7 +102,7 @@ func (p *Packets) Get(dst []byte, q *wire.Query, now time.Time) (wire.Answer, bo
 	if shard.get(hash, key, &r) {
 		if e := packetOf(&r); (q.RD || e.is(markFixed)) && p.good(e, moment) {
 			shard.tally(true)
-			return e.answer(dst, key[beforeQuestion:], &r, moment), true
+			return e.answer(dst, key[beforeQuestion:], &r, moment, p.blur), true
 		}
 	}
 	shard.tally(false)
@@ -135,13 +140,16 @@ func (p *packet) isLate(now instant) bool {
 }
 
 // answer puts the answer together; r stands behind the question.
-func (p *packet) answer(dst, question []byte, r *reader, now instant) wire.Answer {
+func (p *packet) answer(dst, question []byte, r *reader, now instant, blur *blur) wire.Answer {
 	msg := slices.Grow(dst[:0], p.length())[:p.length()]
 	end := copy(msg, p.header())
 	end += copy(msg[end:], question)
 	r.read(msg[end:])
 	a := wire.Answer{Packet: msg, Expires: p.expires().time(), Errors: readErrors(r, p.errors()), Fixed: p.is(markFixed)}
-	if elapsed := p.stored().elapsed(now); elapsed > 0 && !a.Fixed {
+	switch elapsed := p.stored().elapsed(now); {
+	case p.is(markBlurred):
+		p.showBlurred(msg, r, elapsed, blur.at(now))
+	case elapsed > 0 && !a.Fixed:
 		p.countDown(msg, r, elapsed)
 	}
 	return a
@@ -194,7 +202,7 @@ func (p *Packets) Put(q wire.Question, a wire.Answer, now time.Time, generation 
 	var keyBuf [maxPacketKey]byte
 	var buf [1024]byte
 	key := appendPacketKey(keyBuf[:0], q.Name.Append(name[:0]), q.Type, q.DO, q.CO, q.CD, q.View)
-	record, ok := appendPacket(buf[:0], key, &a, instantOf(now), generation)
+	record, ok := appendPacket(buf[:0], key, &a, instantOf(now), generation, p.blur != nil)
 	if !ok {
 		return false
 	}
@@ -205,7 +213,7 @@ func (p *Packets) Put(q wire.Question, a wire.Answer, now time.Time, generation 
 }
 
 // appendPacket appends the record of an answer, unless it is not to be remembered or is none to the question in key.
-func appendPacket(dst, key []byte, a *wire.Answer, now instant, generation uint64) (record []byte, ok bool) {
+func appendPacket(dst, key []byte, a *wire.Answer, now instant, generation uint64, blurs bool) (record []byte, ok bool) {
 	question := key[beforeQuestion:]
 	end := wire.HeaderLength + len(question)
 	expires := instantOf(a.Expires)
@@ -221,6 +229,12 @@ func appendPacket(dst, key []byte, a *wire.Answer, now instant, generation uint6
 	if a.Fixed {
 		p.mark(markFixed)
 	}
+	if blurs = blurs && len(a.Lives) > 0; blurs {
+		if len(a.Lives) != len(offsets) || len(offsets) > maxBlurred {
+			return nil, false
+		}
+		p.mark(markBlurred)
+	}
 	binary.LittleEndian.PutUint16(p[1:], uint16(len(a.Packet)))
 	binary.LittleEndian.PutUint16(p[3:], uint16(len(offsets)))
 	p[5] = byte(len(a.Errors))
@@ -231,8 +245,10 @@ func appendPacket(dst, key []byte, a *wire.Answer, now instant, generation uint6
 	copy(p.header(), a.Packet)
 	record = append(append(append(dst, p[:packetLength]...), key...), a.Packet[end:]...)
 	record = appendErrors(record, a.Errors)
-	for _, off := range offsets {
-		record = binary.BigEndian.AppendUint16(record, off)
+	for i, off := range offsets {
+		if record = binary.BigEndian.AppendUint16(record, off); blurs {
+			record = appendLife(record, a.Lives[i])
+		}
 	}
 	return record, true
 }

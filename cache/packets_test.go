@@ -170,7 +170,7 @@ func TestPacketsCompareTheName(t *testing.T) {
 	cache, q := New(Options{}), question("a.example", wire.TypeA)
 	a := answer(t, question("b.example", wire.TypeA), wire.NoError, 60)
 	other := appendPacketKey(nil, wire.MustName("b.example").Append(nil), wire.TypeA, false, false, false, 0)
-	record, ok := appendPacket(nil, other, &a, instantOf(epoch), cache.Generation())
+	record, ok := appendPacket(nil, other, &a, instantOf(epoch), cache.Generation(), false)
 	if !ok {
 		t.Fatal("refused")
 	}

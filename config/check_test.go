@@ -25,7 +25,7 @@ func TestDefaults(t *testing.T) {
 	if c.Recursion != want {
 		t.Errorf("recursion %+v, want %+v", c.Recursion, want)
 	}
-	if want := (Cache{Size: 256 << 20, MaxTTL: 24 * time.Hour, ServeStale: true, Prefetch: true, Packets: true}); c.Cache != want {
+	if want := (Cache{Size: 256 << 20, MaxTTL: 24 * time.Hour, ServeStale: true, Prefetch: true, Packets: true, BlurTTLs: true}); c.Cache != want {
 		t.Errorf("cache %+v, want %+v", c.Cache, want)
 	}
 	if c.TLS.CertFile != "" || len(c.TLS.ACME.Names)+len(c.Certificates) > 0 {
@@ -168,7 +168,6 @@ func TestValuesWithoutEffectAreAccepted(t *testing.T) {
 func TestUnbuiltPartsAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
 		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
-		{"ttl_blur", "[cache]\nttl_blur = true", "test.toml:2:12: cache.ttl_blur: would blur TTLs; that is not built yet: leave it at false"},
 	} {
 		t.Run(c.name, func(t *testing.T) { expectProblems(t, c.text, c.want) })
 	}

@@ -116,6 +116,7 @@ type Cache struct {
 	MinTTL, MaxTTL       time.Duration
 	ServeStale, Prefetch bool
 	Packets              bool // finished answers are kept
+	BlurTTLs             bool
 }
 
 // A Forward is one [[forward]].

@@ -290,9 +290,9 @@ var tableOptions = []option{
 		set:   func(k *checker, v value) { k.config.Cache.Packets = v.flag },
 	},
 	{
-		table: "cache", key: "ttl_blur", kind: boolKind, standard: `false`, later: `true`,
-		about:   "Shortens TTLs a little, so that they do not tell when somebody else asked.",
-		unbuilt: "blur TTLs", set: func(*checker, value) {},
+		table: "cache", key: "ttl_blur", kind: boolKind, standard: `true`,
+		about: "Shortens TTLs by up to a tenth, so that they do not tell when somebody else asked. Those of zones served here are exact.",
+		set:   func(k *checker, v value) { k.config.Cache.BlurTTLs = v.flag },
 	},
 
 	{

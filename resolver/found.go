@@ -36,6 +36,7 @@ type timed struct {
 	stored, expires time.Time
 	status          wire.Status
 	synthesised     bool       // from a DNAME: no signature covers it
+	local           bool       // a zone served here says it
 	signer          *zone.Zone // signs it for who wants that; nil: it has the signatures that it came with
 }
 

@@ -79,7 +79,7 @@ func (r *Resolver) localFirst(name wire.Name, kind wire.Type, now time.Time) (f 
 
 // ownWord gives an RRset of a zone served here its whole TTL: authority does not count down.
 func ownWord(set *wire.RRset, now time.Time) *timed {
-	return &timed{set: *set, stored: now, expires: now.Add(time.Duration(set.TTL) * time.Second), status: wire.Insecure}
+	return &timed{set: *set, stored: now, expires: now.Add(time.Duration(set.TTL) * time.Second), status: wire.Insecure, local: true}
 }
 
 // A flattening is an alias that is not shown: its owner gets the addresses that it leads to.

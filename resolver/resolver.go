@@ -101,6 +101,10 @@ func (r *Resolver) Recall(dst []byte, q *wire.Query, now time.Time) (wire.Answer
 // Resolve answers q. The lines are the order in which the sources are asked. It returns when there is an answer, a
 // failure, or the end of ctx; a resolution that it started goes on for those who ask next.
 func (r *Resolver) Resolve(ctx context.Context, q wire.Question) wire.Answer {
+	return r.blurred(r.resolve(ctx, q))
+}
+
+func (r *Resolver) resolve(ctx context.Context, q wire.Question) wire.Answer {
 	now := r.now()
 	if a, ok := r.rules.Answer(q, now); ok {
 		return a

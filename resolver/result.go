@@ -113,6 +113,7 @@ func (r *result) pack(q wire.Question, now time.Time) wire.Answer {
 	}
 	a := wire.Answer{Packet: b.Message(), Expires: expires, Errors: r.errs, Fixed: r.local && r.err == nil}
 	if !a.Fixed {
+		a.Lives = b.Lives()
 		a.Refresh = r.refresh()
 	}
 	return a
@@ -147,7 +148,7 @@ func (r *result) flags() wire.Flags {
 
 // write writes the sections of a message.
 func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires time.Time, err error) {
-	w := writer{Builder: b, question: q, now: now, stale: r.stale}
+	w := writer{Builder: b, question: q, denied: r.end(q), noName: r.rcode == wire.NXDomain, now: now, stale: r.stale}
 	for i := range r.answer {
 		w.add(wire.AnswerSection, &r.answer[i])
 	}
@@ -166,7 +167,7 @@ func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires
 		return now, writeReferral(b, q, r.referral, now)
 	}
 	if w.err == nil && q.DO {
-		w.err = r.writeProof(b, uint32(max(0, w.expires.Sub(now))/time.Second))
+		w.err = r.writeProof(b, w.first, uint32(max(0, w.expires.Sub(now))/time.Second))
 	}
 	return w.expires, w.err
 }
@@ -175,9 +176,13 @@ func (r *result) write(b *wire.Builder, q wire.Question, now time.Time) (expires
 type writer struct {
 	*wire.Builder
 	question wire.Question
+	denied   wire.Name // what a SOA record would be given for
+	noName   bool      // and that it does not exist
 	now      time.Time
 	stale    bool
 	expires  time.Time // when the first of them does
+	first    wire.Life // of that one
+	last     wire.Life // of the one written last
 	err      error
 }
 
@@ -185,6 +190,7 @@ func (w *writer) add(section wire.Section, t *timed) {
 	if w.err != nil {
 		return
 	}
+	w.last = w.lifeOf(section, t)
 	w.lastUntil(t.expires)
 	ttl := t.ttl(w.now)
 	if w.stale && ttl == 0 {
@@ -195,24 +201,25 @@ func (w *writer) add(section wire.Section, t *timed) {
 		set = w.sign(t)
 	}
 	if w.err == nil {
-		w.err = w.Add(section, set, ttl, w.question.DO)
+		w.err = w.AddOf(w.last, section, set, ttl, w.question.DO)
 	}
 }
 
 func (w *writer) lastUntil(end time.Time) {
 	if w.expires.IsZero() || end.Before(w.expires) {
-		w.expires = end
+		w.expires, w.first = end, w.last
 	}
 }
 
-// writeProof adds what shows a DNSSEC-aware client that the rest is true (RFC 4035 section 3.1.3).
-func (r *result) writeProof(b *wire.Builder, ttl uint32) error {
+// writeProof adds what shows a DNSSEC-aware client that the rest is true (RFC 4035 section 3.1.3). Its TTLs tell what that of the part
+// that expires first tells, whose life they have.
+func (r *result) writeProof(b *wire.Builder, life wire.Life, ttl uint32) error {
 	for i := range r.proof {
 		set := &r.proof[i]
 		if findSet(r.proof[:i], set.Name, set.Type) != nil { // one name's proof may serve for the next alias, too
 			continue
 		}
-		if err := b.Add(wire.AuthoritySection, set, min(set.TTL, ttl), true); err != nil {
+		if err := b.AddOf(life, wire.AuthoritySection, set, min(set.TTL, ttl), true); err != nil {
 			return err
 		}
 	}

@@ -26,18 +26,18 @@ var siblings = []string{"cache", "dnssec", "zone", "policy", "upstream"}
 // tells clients where the transports are.
 var clientSide = []string{"transports", "certificate", "discovery"}
 
-var foundations = []string{"internal/wire", "internal/privacy", "internal/work", "internal/place", "internal/odoh"}
+var foundations = []string{"internal/wire", "internal/privacy", "internal/work", "internal/place", "internal/odoh", "internal/siphash"}
 
 var rooms = []room{
 	{path: "cmd/tacit", may: []string{"config", "admin", "certificate", "discovery", "zone", "statement", "internal/server", "internal/lab", "internal/wire"}},
 	{path: "config", may: slices.Concat(clientSide, []string{"resolver", "admin"}, siblings, foundations)},
-	{path: "transports", may: []string{"internal/wire", "internal/privacy", "internal/place", "internal/odoh"}, unpredictable: true},
+	{path: "transports", may: []string{"internal/wire", "internal/privacy", "internal/place", "internal/odoh", "internal/siphash"}, unpredictable: true},
 	{path: "certificate", may: []string{"internal/privacy", "internal/place"}, unpredictable: true},
 	{path: "management"},
 	{path: "statement", standard: true},
 	{path: "discovery", may: []string{"internal/wire"}},
 	{path: "resolver", may: slices.Concat(siblings, []string{"internal/wire", "internal/work"}), unpredictable: true},
-	{path: "cache", may: []string{"internal/wire"}},
+	{path: "cache", may: []string{"internal/wire", "internal/siphash"}},
 	{path: "upstream", may: []string{"internal/wire", "internal/work", "internal/odoh"}, unpredictable: true},
 	{path: "dnssec", may: []string{"internal/wire", "internal/work"}},
 	{path: "zone", may: []string{"internal/wire", "internal/place"}},
@@ -48,6 +48,7 @@ var rooms = []room{
 	{path: "internal/work", standard: true},
 	{path: "internal/place", standard: true},
 	{path: "internal/odoh", standard: true, unpredictable: true},
+	{path: "internal/siphash", standard: true, unpredictable: true},
 	{path: "internal/server", may: slices.Concat([]string{"config", "resolver", "admin"}, clientSide, siblings, foundations, []string{"management", "statement"})},
 	{path: "internal/testnet", may: []string{"internal/wire", "dnssec"}},
 	{path: "internal/lab", may: []string{"config", "internal/server", "internal/testnet"}},

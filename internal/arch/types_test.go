@@ -24,8 +24,10 @@ var opaque = []reflect.Type{reflect.TypeFor[wire.Name](), reflect.TypeFor[time.T
 
 // permitted fields would fit an address; each has its reason.
 var permitted = map[string]string{
-	"Answer.Packet":        "the message itself, shared by everybody who asks the same question",
-	"Answer.Errors[].Text": "EXTRA-TEXT of RFC 8914 section 2: names a limit, never a name or an address",
+	"Answer.Packet":          "the message itself, shared by everybody who asks the same question",
+	"Answer.Lives[].Seconds": "a TTL of the past, of a record in that message",
+	"Answer.Lives[].Mark":    "a hash of the name and type of a record in that message, keyed for this process",
+	"Answer.Errors[].Text":   "EXTRA-TEXT of RFC 8914 section 2: names a limit, never a name or an address",
 }
 
 // addressSize is what the smaller kind of address, of IPv4, takes.

@@ -144,6 +144,7 @@ var minimisations = map[config.Minimisation]resolver.Minimisation{
 func newCache(c *config.Config) *cache.Cache {
 	return cache.New(cache.Options{
 		Size: c.Cache.Size, MinTTL: c.Cache.MinTTL, MaxTTL: c.Cache.MaxTTL, NoPrefetch: !c.Cache.Prefetch, PacketsOff: !c.Cache.Packets,
+		BlurTTLs: c.Cache.BlurTTLs,
 	})
 }
 

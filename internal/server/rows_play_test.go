@@ -18,6 +18,8 @@ const rowSettings = common + listenAnywhere + `
 directory = "zones"
 keys = "keys"
 nameservers = ["ns1.dns.test.", "ns2.dns.test."]
+[cache]
+ttl_blur = false
 [edge]
 addresses = ["203.0.113.10", "2001:db8::10"]
 alpn = ["h3", "h2"]

@@ -13,6 +13,7 @@ type Builder struct {
 	msg     []byte
 	targets [maxTargets]target
 	count   int
+	lives   []Life
 }
 
 // maxTargets bounds the names that later names may point to, and so the work per name: a message of many names
@@ -48,7 +49,7 @@ const (
 
 // Begin starts a response to q in buf[:0].
 func (b *Builder) Begin(buf []byte, q Question, rcode Rcode, flags Flags) {
-	b.count = 0
+	b.count, b.lives = 0, nil
 	head := uint16(flagQR|flagRA) | uint16(flags) | uint16(rcode&0xf)
 	b.msg = append(buf[:0], 0, 0, byte(head>>8), byte(head), 0, 1, 0, 0, 0, 0, 0, 0)
 	b.name(q.Name.wire())
@@ -61,6 +62,32 @@ func (b *Builder) Add(section Section, set *RRset, ttl uint32, sigs bool) error 
 		return err
 	}
 	return b.records(section, set.Name, TypeRRSIG, ttl, set.Sigs)
+}
+
+// AddOf is Add for records that have a life.
+func (b *Builder) AddOf(life Life, section Section, set *RRset, ttl uint32, sigs bool) error {
+	b.livesUntilHere(Life{})
+	err := b.Add(section, set, ttl, sigs)
+	b.livesUntilHere(life)
+	return err
+}
+
+// Lives returns the lives of the records in the message, nil when none has one.
+func (b *Builder) Lives() []Life {
+	if len(b.lives) > 0 {
+		b.livesUntilHere(Life{})
+	}
+	return b.lives
+}
+
+func (b *Builder) livesUntilHere(life Life) {
+	for records := b.recordCount(); len(b.lives) < records; {
+		b.lives = append(b.lives, life)
+	}
+}
+
+func (b *Builder) recordCount() int {
+	return int(be16(b.msg[AnswerSection:])) + int(be16(b.msg[AuthoritySection:])) + int(be16(b.msg[AdditionalSection:]))
 }
 
 // Message returns the message. It shares its memory with the buffer given to Begin.

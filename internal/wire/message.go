@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"hash/maphash"
 	"iter"
 	"time"
 )
@@ -32,6 +33,17 @@ type Answer struct {
 	Refresh time.Time       // from when on it pays to ask anew; zero: not before
 	Errors  []ExtendedError // travel in the OPT record, which each client gets its own
 	Fixed   bool            // TTLs do not count down: a local zone's own word
+	Lives   []Life          // of the records in Packet, one for each; without them their TTLs are not blurred
+}
+
+// A Life is what blurring the TTL of a record takes: how long the record was to be kept when it was learned, in seconds, and a mark
+// of the RRset, under a key of this process. Records that say the same of when something was learned have the same mark, so that
+// nobody can hold the one against the other. A life of zero seconds is not blurred.
+type Life struct{ Seconds, Mark uint32 }
+
+// MarkOf returns the mark of an RRset.
+func MarkOf(name Name, t Type) uint32 {
+	return uint32(maphash.String(compressionSeed, name.wire())>>32) + uint32(t)*0x9e3779b1
 }
 
 // Rcode returns the response code in the answer's header.
