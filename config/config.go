@@ -53,6 +53,7 @@ type Listen struct {
 	HTTPProxies, Proxies       []netip.Prefix // who say for whom they speak: in X-Forwarded-For, in a PROXY header
 	Name                       wire.Name      // under which clients know this resolver; the root: none
 	InfoURL                    string
+	Cookies                    bool // DNS cookies for clients
 }
 
 // TLS is the table [tls].

@@ -96,6 +96,11 @@ var tableOptions = []option{
 		about: "A page for people about this resolver, which RESINFO names (RFC 9606).",
 		set:   func(k *checker, v value) { k.config.Listen.InfoURL = one(k, v, parseInfoURL) },
 	},
+	{
+		table: "listen", key: "cookies", kind: boolKind, standard: `true`,
+		about: "Gives DNS cookies (RFC 7873, RFC 9018) to clients over UDP and TCP that ask for them. Nothing is stored; the secret is another one each day.",
+		set:   func(k *checker, v value) { k.config.Listen.Cookies = v.flag },
+	},
 
 	{
 		table: "tls", key: "cert_file", kind: textKind, form: formPath, standard: `""`,

@@ -14,6 +14,7 @@ type Quota struct {
 	clients  privacy.Clients
 	slots    slots
 	errands  slots
+	bakery   bakery
 	refusals refusals
 }
 

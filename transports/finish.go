@@ -85,7 +85,7 @@ func (f *front) seal(msg []byte, q *wire.Query, rcode wire.Rcode, errors []wire.
 	if !q.EDNS {
 		return msg
 	}
-	opt := wire.OPT{UDPSize: udpSize, DO: q.DO, CO: q.CO, Rcode: rcode, Errors: errors, Keepalive: -1, Padding: l.padding()}
+	opt := wire.OPT{UDPSize: udpSize, DO: q.DO, CO: q.CO, Rcode: rcode, Errors: errors, Cookie: q.Cookie, Keepalive: -1, Padding: l.padding()}
 	if l.keepsAlive(q) {
 		opt.Keepalive = int(l.idle / (100 * time.Millisecond))
 	}
@@ -119,9 +119,9 @@ func optLength(q *wire.Query, l link) int {
 	case !q.EDNS:
 		return 0
 	case l.keepsAlive(q):
-		return wire.OPTLength + 6
+		return wire.OPTLength + cookieLength(q) + 6
 	default:
-		return wire.OPTLength
+		return wire.OPTLength + cookieLength(q)
 	}
 }
 

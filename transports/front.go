@@ -25,9 +25,10 @@ type front struct {
 	now       func() time.Time
 	log       *slog.Logger
 
-	quota    *Quota
-	counters [transportCount]Counters
-	turns    atomic.Uint32 // of the addresses that zones served here have
+	quota     *Quota
+	noCookies bool
+	counters  [transportCount]Counters
+	turns     atomic.Uint32 // of the addresses that zones served here have
 
 	// ctx ends when Shutdown gives up waiting; resolutions are the jobs that run; stopping is closed when no more
 	// messages are to be read.
@@ -38,7 +39,10 @@ type front struct {
 }
 
 func newFront(o Options) *front {
-	f := &front{limits: o.Limits.withDefaults(), quota: o.Quota, keeper: o.Keeper, now: o.Now, log: o.Log, stopping: make(chan struct{})}
+	f := &front{
+		limits: o.Limits.withDefaults(), quota: o.Quota, keeper: o.Keeper, now: o.Now, log: o.Log, noCookies: o.NoCookies,
+		stopping: make(chan struct{}),
+	}
 	if f.quota == nil {
 		f.quota = &Quota{}
 	}
@@ -67,6 +71,8 @@ type visit struct {
 	answer []byte // where answers are built
 	reach  int    // how far into it one was written: what was truncated is longer than it looks
 	now    time.Time
+	cookie [cookieSize]byte // that the client is given
+	proven bool             // it had one, and is where it says it is
 }
 
 // maxKept is the largest buffer that is kept for the next message.
@@ -74,7 +80,7 @@ const maxKept = 16 << 10
 
 // end forgets the message: nothing of a client stays in a reader that waits for the next one.
 func (v *visit) end() {
-	v.query = wire.Query{}
+	v.query, v.cookie, v.proven = wire.Query{}, [cookieSize]byte{}, false
 	clear(v.answer[:min(v.reach, cap(v.answer))])
 	if v.answer, v.reach = v.answer[:0], 0; cap(v.answer) > maxKept {
 		v.answer = nil
@@ -133,6 +139,7 @@ func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 	if verdict == wire.Drop || q.Keepalive && l.transport == QUIC { // RFC 9250 section 5.5.2
 		return nil, f.drop(l.transport, NotAQuery)
 	}
+	f.takeCookie(v, addr, l)
 	view, ok := f.admitter.Admit(addr.WithZone(""), v.now) // no prefix contains an address with a zone
 	switch {
 	case !ok && l.transport == UDP && !f.mayRefuse(addr, v.now):
@@ -192,6 +199,7 @@ type job struct {
 	front    *front
 	query    wire.Query
 	message  [wire.HeaderLength + wire.MaxNameLength + 4]byte // header and question: what query aliases
+	cookie   [cookieSize]byte                                 // that the client is given
 	question wire.Question
 	link     link
 	holder   holder
@@ -213,12 +221,19 @@ var jobs = sync.Pool{New: func() any { return &job{} }}
 // the caller sets the way back and calls start.
 func (f *front) newJob(v *visit, msg []byte, addr netip.Addr, l link) *job {
 	h := holder{f.quota.clients.Of(addr, v.now), l.transport, addr.IsLoopback()}
+	if v.proven { // as good as a handshake
+		h.transport = TCP
+	}
 	if !f.quota.slots.take(h, f.limits.Waiting, f.waitingPerNetwork(h)) {
 		return nil
 	}
 	j := jobs.Get().(*job)
 	j.front, j.link, j.holder, j.arrived = f, l, h, v.now
 	j.takeQuery(&v.query, msg)
+	if v.query.Cookie != nil {
+		j.cookie = v.cookie
+		j.query.Cookie = j.cookie[:]
+	}
 	return j
 }
 

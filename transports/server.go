@@ -66,6 +66,9 @@ type Options struct {
 	// Oblivious says which roles of Oblivious DoH are played over HTTPS. Nil: none.
 	Oblivious Oblivious
 
+	// NoCookies gives clients no DNS cookies (RFC 7873).
+	NoCookies bool
+
 	Limits Limits
 	// Quota is shared by Servers whose clients count together, such as one Server for each address. Nil: its own.
 	Quota *Quota
