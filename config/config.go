@@ -54,6 +54,7 @@ type Listen struct {
 	Name                       wire.Name      // under which clients know this resolver; the root: none
 	InfoURL                    string
 	Cookies                    bool // DNS cookies for clients
+	AltSvc                     bool // clients of HTTPS are told of HTTP/3
 }
 
 // TLS is the table [tls].

@@ -101,6 +101,12 @@ var tableOptions = []option{
 		about: "Gives DNS cookies (RFC 7873, RFC 9018) to clients over UDP and TCP that ask for them. Nothing is stored; the secret is another one each day.",
 		set:   func(k *checker, v value) { k.config.Listen.Cookies = v.flag },
 	},
+	{
+		table: "listen", key: "alt_svc", kind: boolKind, standard: `false`,
+		about: "Tells clients of HTTPS in each answer that there is HTTP/3 (RFC 7838). They remember it for a day, so it is one more way to know them again; " +
+			"those that discover the resolver are told anyway (RFC 9462).",
+		set: func(k *checker, v value) { k.config.Listen.AltSvc = v.flag },
+	},
 
 	{
 		table: "tls", key: "cert_file", kind: textKind, form: formPath, standard: `""`,

@@ -72,7 +72,7 @@ func (e endpoint) options(s *Server, c *config.Config) transports.Options {
 	case transports.TLS:
 		o.TLS = at
 	case transports.HTTPS:
-		e.addHTTPS(&o)
+		e.addHTTPS(&o, c)
 	case transports.HTTP3:
 		if o.HTTP3 = at; e.quic {
 			o.QUIC = at
@@ -83,14 +83,17 @@ func (e endpoint) options(s *Server, c *config.Config) transports.Options {
 	return o
 }
 
-func (e endpoint) addHTTPS(o *transports.Options) {
+func (e endpoint) addHTTPS(o *transports.Options, c *config.Config) {
 	switch {
 	case e.plain != "":
 		o.Plain = []string{e.plain}
 	case e.challenge:
 		o.ChallengeAddrs = []netip.AddrPort{e.addr}
 	default:
-		o.HTTPS, o.AltSvc = []netip.AddrPort{e.addr}, e.addr.Port()
+		o.HTTPS = []netip.AddrPort{e.addr}
+		if c.Listen.AltSvc {
+			o.AltSvc = e.addr.Port()
+		}
 	}
 }
 
@@ -120,7 +123,7 @@ func (s *Server) open(ctx context.Context, c *config.Config) (map[endpoint]*tran
 // listensTheSame reports whether listeners that are open do what a new configuration wants of them.
 func listensTheSame(a, b *config.Config) bool {
 	return slices.Equal(a.Listen.Proxies, b.Listen.Proxies) && slices.Equal(a.Listen.HTTPProxies, b.Listen.HTTPProxies) &&
-		a.TLS.MinVersion == b.TLS.MinVersion && a.Listen.Cookies == b.Listen.Cookies && slices.Equal(challengeProtocols(a), challengeProtocols(b)) && !sharesAnew(a, b)
+		a.TLS.MinVersion == b.TLS.MinVersion && a.Listen.Cookies == b.Listen.Cookies && a.Listen.AltSvc == b.Listen.AltSvc && slices.Equal(challengeProtocols(a), challengeProtocols(b)) && !sharesAnew(a, b)
 }
 
 // sharesAnew reports whether a UDP port of QUIC is to serve something else than it does: while it is open it cannot be opened.
