@@ -166,7 +166,9 @@ func cookieOf(m *dns.Msg) string {
 	return ""
 }
 
-func withCookie(c string) func(*dns.Msg) { return edns(1232, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: c}) }
+func withCookie(c string) func(*dns.Msg) {
+	return edns(1232, &dns.EDNS0_COOKIE{Code: dns.EDNS0COOKIE, Cookie: c})
+}
 
 // Each way to an answer gives the cookie to who has sent one, known, resolved or refused; and never where nobody can forge an address.
 func TestCookiesAreGiven(t *testing.T) {
