@@ -192,6 +192,25 @@ func (p *Packets) Due(q wire.Question, now time.Time) bool {
 	return true
 }
 
+// Forget forgets the answers to q, whatever else was asked for with it.
+func (p *Packets) Forget(q wire.Question) {
+	if p.entries == nil {
+		return
+	}
+	var name [wire.MaxNameLength]byte
+	var buf [maxPacketKey]byte
+	key := appendPacketKey(buf[:0], q.Name.Append(name[:0]), q.Type, false, false, false, q.View)
+	for key[0] = 0; key[0] <= bitDO|bitCD|bitCO; key[0]++ {
+		var r reader
+		shard, hash := p.entries.locate(key)
+		shard.Lock()
+		if shard.find(hash, key, &r) {
+			shard.remove(r.place)
+		}
+		shard.Unlock()
+	}
+}
+
 // Put remembers the answer to q, found by a resolution that started in generation. It copies a. It refuses failures,
 // what has expired, and what only local data may answer.
 func (p *Packets) Put(q wire.Question, a wire.Answer, now time.Time, generation uint64) bool {

@@ -119,6 +119,7 @@ type Cache struct {
 	ServeStale, Prefetch bool
 	Packets              bool // finished answers are kept
 	BlurTTLs             bool
+	SharedAfter          int // client networks
 }
 
 // A Forward is one [[forward]].

@@ -305,6 +305,13 @@ var tableOptions = []option{
 		about: "Shortens TTLs by up to a tenth, so that they do not tell when somebody else asked. Those of zones served here are exact.",
 		set:   func(k *checker, v value) { k.config.Cache.BlurTTLs = v.flag },
 	},
+	{
+		table: "cache", key: "shared_after", kind: numberKind, standard: `0`,
+		about: "From how many client networks (/24, /56) a question has to come within an hour before those after them are answered with what was found " +
+			"for others. Until then, a network's first question is found out once more, so that the time it takes does not tell that somebody else asked. " +
+			"0: shared at once.",
+		set: setSharedAfter,
+	},
 
 	{
 		table: "forward", key: "zone", kind: textKind, form: formName,
@@ -586,6 +593,14 @@ func limit(k *checker, v value) int {
 		return 0
 	}
 	return int(v.number)
+}
+
+func setSharedAfter(k *checker, v value) {
+	if v.number < 0 || v.number > 1000 {
+		k.fail(v.at, "is not a number of networks, 0 to 1000; it is %s", strconv.FormatInt(v.number, 10))
+		return
+	}
+	k.config.Cache.SharedAfter = int(v.number)
 }
 
 func setManagementListen(k *checker, v value) {

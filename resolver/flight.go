@@ -36,6 +36,7 @@ type key struct {
 type flightKey struct {
 	key
 	unchecked  bool // CD
+	anew       bool
 	generation uint64
 }
 

@@ -115,7 +115,7 @@ func (r *Resolver) bogus(q wire.Question, name wire.Name, now time.Time) *result
 
 // stale returns an answer of which parts may have expired, nil when there is none or none is wanted.
 func (r *Resolver) stale(q wire.Question, now time.Time) *result {
-	if r.noStale {
+	if r.noStale || q.Anew {
 		return nil
 	}
 	res, _, complete := r.recollect(q, now, cache.Stale)

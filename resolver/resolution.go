@@ -22,6 +22,7 @@ type resolution struct {
 	report     tracer
 	started    time.Time
 	refresh    bool // what is near its end counts as unknown
+	anew       bool // and so does all that was found for others
 
 	depth          int                      // of name server look-ups on behalf of others
 	looking        map[wire.Name]bool       // servers whose addresses are being looked up
@@ -103,19 +104,19 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 		s.traceLocal(name, kind, f)
 		return f, err
 	}
-	if f, state := s.known(name, kind, now); state == cache.Fresh && (!s.refresh || !f.nearEnd(now)) {
+	if f, state := s.known(name, kind, now); state == cache.Fresh && !s.isAnew() && (!s.refresh || !f.nearEnd(now)) {
 		s.traceKnown(name, kind, f)
 		err := s.judged(ctx, name, kind, f) // which changes f
 		return f, err
 	}
-	if s.checking && !s.refresh {
+	if s.checking && !s.refresh && !s.isAnew() {
 		if f, ok := s.synthesise(name, kind, now); ok {
 			s.traceKnown(name, kind, f)
 			return f, nil
 		}
 	}
 	k := cache.Key{Name: name, Type: kind, Partition: s.partition(name, kind)}
-	if failure, ok := s.cache.Failures.Get(k, now); ok && (s.checking || !failure.Bogus) {
+	if failure, ok := s.cache.Failures.Get(k, now); ok && !s.isAnew() && (s.checking || !failure.Bogus) {
 		return nil, &Error{Step: stepAsk, EDE: firstCode(failure.Errors), Err: errOldFailure}
 	}
 	f, err := s.iterate(ctx, name, kind)
@@ -138,6 +139,9 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 	}
 	return f, nil
 }
+
+// isAnew reports whether what is known does not count: of what was asked for, with its aliases, and not of the servers on the way.
+func (s *resolution) isAnew() bool { return s.anew && s.depth == 0 }
 
 // keepFailure remembers why a name could not be resolved.
 func (s *resolution) keepFailure(k cache.Key, err error) {

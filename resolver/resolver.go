@@ -112,6 +112,10 @@ func (r *Resolver) resolve(ctx context.Context, q wire.Question) wire.Answer {
 	if q.NoRecursion {
 		return r.ownAnswer(q, now)
 	}
+	if q.Anew {
+		defer r.cache.Packets.Forget(q) // what was made of it before would tell its age
+		return r.await(ctx, q)
+	}
 	if a, ok := r.remember(q, now); ok {
 		return a
 	}
@@ -149,9 +153,9 @@ func (r *Resolver) await(ctx context.Context, q wire.Question) wire.Answer {
 
 // start joins the flight for q, which it starts when there is none.
 func (r *Resolver) start(q wire.Question, refresh bool) *flight {
-	return r.flights.join(flightKey{key{q.Name, q.Type}, q.CD, r.cache.Generation()}, func(ctx context.Context) *result {
+	return r.flights.join(flightKey{key{q.Name, q.Type}, q.CD, q.Anew, r.cache.Generation()}, func(ctx context.Context) *result {
 		s := r.newResolution(q, nil)
-		s.refresh = refresh
+		s.refresh, s.anew = refresh, q.Anew
 		return s.follow(ctx, q.Name, q.Type)
 	})
 }

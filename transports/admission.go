@@ -15,6 +15,7 @@ type Quota struct {
 	slots    slots
 	errands  slots
 	bakery   bakery
+	sharing  sharing
 	refusals refusals
 }
 

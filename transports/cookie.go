@@ -131,7 +131,7 @@ func (s *secrets) isGood(now time.Time) bool {
 		return false
 	}
 	age := now.Sub(s.since)
-	return age >= 0 && age < secretLife && !(s.hasFormer && age > cookieLife)
+	return age >= 0 && age < secretLife && (!s.hasFormer || age <= cookieLife)
 }
 
 func (s *secrets) renewed(now time.Time) *secrets {

@@ -34,14 +34,22 @@ func TestCookieVectors(t *testing.T) {
 		sent, want      string
 		crumb           crumb
 	}{
-		{"A.1: learning a new server cookie", first, "", "198.51.100.100", 1559731985,
-			"2464c4abcf10c957", "2464c4abcf10c957010000005cf79f111f8130c3eee29480", unproven},
-		{"A.2: the same client learns a renewed one", first, "", "198.51.100.100", 1559734385,
-			"2464c4abcf10c957010000005cf79f111f8130c3eee29480", "2464c4abcf10c957010000005cf7a871d4a564a1442aca77", atItsAddress},
-		{"A.3: reserved octets that are not zero, of almost two hours ago", first, "", "203.0.113.203", 1559734700,
-			"fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5", "fc93fc62807ddb86010000005cf7a9acf73a7810aca2381e", unproven},
-		{"A.4: IPv6, and a secret that was rolled over", rolled, old, "2001:db8:220:1:59de:d0f4:8769:82b8", 1559741961,
-			"22681ab97d52c298010000005cf7c57926556bd0934c72f8", "22681ab97d52c298010000005cf7c609a6bb79d16625507a", atItsAddress},
+		{
+			"A.1: learning a new server cookie", first, "", "198.51.100.100", 1559731985,
+			"2464c4abcf10c957", "2464c4abcf10c957010000005cf79f111f8130c3eee29480", unproven,
+		},
+		{
+			"A.2: the same client learns a renewed one", first, "", "198.51.100.100", 1559734385,
+			"2464c4abcf10c957010000005cf79f111f8130c3eee29480", "2464c4abcf10c957010000005cf7a871d4a564a1442aca77", atItsAddress,
+		},
+		{
+			"A.3: reserved octets that are not zero, of almost two hours ago", first, "", "203.0.113.203", 1559734700,
+			"fc93fc62807ddb8601abcdef5cf78f71a314227b6679ebf5", "fc93fc62807ddb86010000005cf7a9acf73a7810aca2381e", unproven,
+		},
+		{
+			"A.4: IPv6, and a secret that was rolled over", rolled, old, "2001:db8:220:1:59de:d0f4:8769:82b8", 1559741961,
+			"22681ab97d52c298010000005cf7c57926556bd0934c72f8", "22681ab97d52c298010000005cf7c609a6bb79d16625507a", atItsAddress,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			now := time.Unix(c.at, 0)
@@ -116,6 +124,7 @@ func TestCookieLives(t *testing.T) {
 // Row D12: a cookie is worth nothing on the third day, nor under a secret of two days ago whatever its timestamp says; the secret of
 // yesterday is forgotten after an hour.
 func TestCookieOfDayOneIsReplacedOnDayThree(t *testing.T) {
+	const day = 24 * time.Hour
 	b := &bakery{}
 	day1 := time.Unix(1_800_000_000, 0)
 	addr := netip.MustParseAddr("192.0.2.1")
@@ -125,18 +134,18 @@ func TestCookieOfDayOneIsReplacedOnDayThree(t *testing.T) {
 	}
 	first, _ := bake([]byte("clientco"), day1)
 	secret := b.secrets.Load().current
-	late, _ := bake([]byte("clientco"), day1.Add(secretLife-time.Minute))
-	if _, what := bake(late[:], day1.Add(secretLife+time.Minute)); what != atItsAddress {
+	late, _ := bake([]byte("clientco"), day1.Add(day-time.Minute))
+	if _, what := bake(late[:], day1.Add(day+time.Minute)); what != atItsAddress {
 		t.Error("what was given two minutes ago, under yesterday's secret, is not good")
 	}
 	if s := b.secrets.Load(); s.current == secret || s.former != secret {
 		t.Error("the secret is not another one after a day")
 	}
-	bake([]byte("clientco"), day1.Add(secretLife+2*time.Hour))
+	bake([]byte("clientco"), day1.Add(day+2*time.Hour))
 	if s := b.secrets.Load(); s.hasFormer || s.former == secret {
 		t.Error("the secret of yesterday is still there")
 	}
-	day3 := day1.Add(2*secretLife + time.Hour)
+	day3 := day1.Add(2*day + time.Hour)
 	again, what := bake(first[:], day3)
 	if what != unproven || again == first {
 		t.Error("the cookie of day 1 is good on day 3")

@@ -25,10 +25,11 @@ type front struct {
 	now       func() time.Time
 	log       *slog.Logger
 
-	quota     *Quota
-	noCookies bool
-	counters  [transportCount]Counters
-	turns     atomic.Uint32 // of the addresses that zones served here have
+	quota       *Quota
+	noCookies   bool
+	sharedAfter int
+	counters    [transportCount]Counters
+	turns       atomic.Uint32 // of the addresses that zones served here have
 
 	// ctx ends when Shutdown gives up waiting; resolutions are the jobs that run; stopping is closed when no more
 	// messages are to be read.
@@ -40,7 +41,7 @@ type front struct {
 
 func newFront(o Options) *front {
 	f := &front{
-		limits: o.Limits.withDefaults(), quota: o.Quota, keeper: o.Keeper, now: o.Now, log: o.Log, noCookies: o.NoCookies,
+		limits: o.Limits.withDefaults(), quota: o.Quota, keeper: o.Keeper, now: o.Now, log: o.Log, noCookies: o.NoCookies, sharedAfter: o.SharedAfter,
 		stopping: make(chan struct{}),
 	}
 	if f.quota == nil {
@@ -115,6 +116,10 @@ func (f *front) treat(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 	}()
 	f.countQuery(l)
 	answer, o = f.judge(v, msg, addr, l)
+	if o == missed && f.isPrivate(&v.query, addr, v.now) {
+		v.query.Anew = true
+		return nil, missed
+	}
 	if o == missed {
 		var a wire.Answer
 		var ok bool

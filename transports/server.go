@@ -68,6 +68,9 @@ type Options struct {
 
 	// NoCookies gives clients no DNS cookies (RFC 7873).
 	NoCookies bool
+	// SharedAfter is from how many client networks, within an hour, a question has to come before those after them are given what
+	// was found for others. 0 and 1: at once.
+	SharedAfter int
 
 	Limits Limits
 	// Quota is shared by Servers whose clients count together, such as one Server for each address. Nil: its own.

@@ -60,7 +60,7 @@ func isShared(a netip.AddrPort, others []netip.AddrPort) bool {
 func (e endpoint) options(s *Server, c *config.Config) transports.Options {
 	o := transports.Options{
 		Now: s.env.Now, Log: s.env.Log, Quota: &s.quota, Keeper: s, Pages: s.page, Oblivious: oblivious{s}, Proxies: c.Listen.Proxies, PlainProxies: c.Listen.HTTPProxies,
-		Certificates: s.certificate, MinTLS: c.TLS.MinVersion, NoCookies: !c.Listen.Cookies,
+		Certificates: s.certificate, MinTLS: c.TLS.MinVersion, NoCookies: !c.Listen.Cookies, SharedAfter: c.Cache.SharedAfter,
 		Challenges: http.HandlerFunc(s.answerChallenge), ChallengeProtocols: challengeProtocols(c),
 	}
 	at := []netip.AddrPort{e.addr}
@@ -123,7 +123,8 @@ func (s *Server) open(ctx context.Context, c *config.Config) (map[endpoint]*tran
 // listensTheSame reports whether listeners that are open do what a new configuration wants of them.
 func listensTheSame(a, b *config.Config) bool {
 	return slices.Equal(a.Listen.Proxies, b.Listen.Proxies) && slices.Equal(a.Listen.HTTPProxies, b.Listen.HTTPProxies) &&
-		a.TLS.MinVersion == b.TLS.MinVersion && a.Listen.Cookies == b.Listen.Cookies && a.Listen.AltSvc == b.Listen.AltSvc && slices.Equal(challengeProtocols(a), challengeProtocols(b)) && !sharesAnew(a, b)
+		a.TLS.MinVersion == b.TLS.MinVersion && a.Listen.Cookies == b.Listen.Cookies && a.Listen.AltSvc == b.Listen.AltSvc && a.Cache.SharedAfter == b.Cache.SharedAfter &&
+		slices.Equal(challengeProtocols(a), challengeProtocols(b)) && !sharesAnew(a, b)
 }
 
 // sharesAnew reports whether a UDP port of QUIC is to serve something else than it does: while it is open it cannot be opened.

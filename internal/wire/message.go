@@ -22,6 +22,8 @@ type Question struct {
 
 	// NoRecursion is set when the client did not ask for recursion (RD=0): only local data may answer.
 	NoRecursion bool
+	// Anew is set when nothing that others have asked for may answer: it is found out once more.
+	Anew bool
 }
 
 // An Answer is a finished answer, shared by all who asked the same Question. Packet is a whole message without OPT:

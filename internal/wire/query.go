@@ -11,6 +11,7 @@ type Query struct {
 
 	Class Class
 	View  View // set by the front door
+	Anew  bool // likewise: see Question
 
 	EDNS      bool // the message has an OPT record; what follows is from there
 	DO        bool
@@ -88,7 +89,7 @@ func (q *Query) Parse(msg []byte) Verdict {
 func (q *Query) reset(msg []byte) {
 	q.message, q.nameLen = msg, 0
 	q.ID, q.opcode, q.RD, q.AD, q.CD = 0, 0, false, false, false
-	q.Type, q.Class, q.signed = 0, 0, false
+	q.Type, q.Class, q.signed, q.Anew = 0, 0, false, false
 	q.forgetEDNS()
 	q.Rcode, q.Reason = NoError, ExtendedError{}
 }
@@ -271,7 +272,7 @@ const edeInvalidQueryType EDE = 30
 func (q *Query) Question() Question {
 	return Question{
 		Name: intern(q.folded[:q.nameLen]), Type: q.Type, Class: q.Class,
-		DO: q.DO, CO: q.CO, CD: q.CD, View: q.View, NoRecursion: !q.RD,
+		DO: q.DO, CO: q.CO, CD: q.CD, View: q.View, NoRecursion: !q.RD, Anew: q.Anew,
 	}
 }
 
