@@ -52,6 +52,10 @@ var weakenings = []weakening{
 	{key: "recursion.encrypt", about: "whoever watches tacit's network reads what it asks authoritative servers", weak: isText("off")},
 	{key: "dnssec.validate", about: "forged answers, which may lead clients astray, are not found out", weak: isFalse},
 	{key: "dnssec.aggressive_nsec", about: "mistyped names leave although it is known that they do not exist", weak: isFalse},
+	{
+		key: "listen.alt_svc", about: "each answer over HTTPS has a header more, at which it is told from those of other resolvers",
+		weak: func(_ *Config, v value) bool { return v.flag },
+	},
 	{key: "cache.ttl_blur", about: "the TTL of an answer tells when somebody else has asked", weak: isFalse},
 	{
 		key: "forward.upstreams", about: "questions go in clear to a forwarder, with whole names",

@@ -123,12 +123,12 @@ func TestOperatorDeclares(t *testing.T) {
 // No value of these gives up privacy, each line for its reason. Whoever adds an option puts it here, or into weakenings.
 const harmless = `
 	accept_privacy_loss operator.name operator.jurisdiction operator.contact operator.partners operator.packet_capture operator.fronted_by
-	listen.udp listen.tcp listen.tls listen.https listen.quic listen.http_proxies listen.proxies listen.name listen.info_url
+	listen.udp listen.tcp listen.tls listen.https listen.quic listen.http_proxies listen.proxies listen.name listen.info_url listen.cookies
 	tls.cert_file tls.key_file tls.acme_names tls.acme_directory tls.acme_mail tls.acme_cache tls.acme_http certificate.cert_file certificate.key_file
 	access.allow access.refuse
 	recursion.root_hints recursion.ipv4 recursion.ipv6 recursion.port recursion.allow_special_addresses
 	dnssec.trust_anchors dnssec.anchor_updates dnssec.anchor_file dnssec.negative_trust_anchors dnssec.sha1 dnssec.validation_time
-	cache.size cache.min_ttl cache.max_ttl cache.serve_stale cache.prefetch cache.packets
+	cache.shared_after cache.size cache.min_ttl cache.max_ttl cache.serve_stale cache.prefetch cache.packets
 	forward.zone forward.ca_file stub.zone stub.servers
 	zone.name zone.file zone.primaries zone.key zone.ca_file zones.directory zones.keys zones.nameservers zones.min_ttl
 	key.name key.algorithm key.secret_file secondary.key secondary.zones secondary.notify secondary.catalog

@@ -8,7 +8,7 @@ type Sink uint8
 const (
 	Messages      Sink = iota // buffers of queries and answers
 	Connections               // open ones
-	Limits                    // on what clients may take
+	Limits                    // on what clients may take, and who has asked for what is shared
 	Resolutions               // under way
 	CacheMemory               // names and answers
 	Authoritative             // servers that recursion asks
@@ -31,7 +31,7 @@ const (
 var sinks = [sinkCount]Place{
 	Messages:      {Name: "messages in flight", Holds: "address, question and answer", Lifetime: "until the answer is sent, at most some seconds; the buffers are cleared"},
 	Connections:   {Name: "open connections", Holds: "address", Lifetime: "as long as the connection is open; idle ones are closed after 10 to 30 s"},
-	Limits:        {Name: "limits for clients", Holds: "keyed hash of the /24 or /56", Lifetime: "at most an hour, when the key is replaced"},
+	Limits:        {Name: "limits for clients", Holds: "keyed hash of the /24 or /56; with cache.shared_after, keyed hashes of questions and of who has asked them, too", Lifetime: "at most an hour, when the key is replaced"},
 	Resolutions:   {Name: "resolutions under way", Holds: "name and type, no address", Lifetime: "8 s at most"},
 	CacheMemory:   {Name: "cache in memory", Holds: "names and answers, no address", Lifetime: "the TTL within the bounds of [cache], and as stale answers; a flush wipes it"},
 	Authoritative: {Name: "authoritative servers", Holds: "name and type as far as each must know them, from tacit's own address", Lifetime: "theirs to decide"},

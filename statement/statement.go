@@ -86,6 +86,7 @@ type Clients struct {
 	HTTPHeaders  []string      `json:"http_headers_of_answers"`
 	Oblivious    []string      `json:"oblivious_roles"` // of RFC 9230
 	Snooping     string        `json:"cache_snooping"`
+	Cookies      string        `json:"cookies"` // of DNS (RFC 7873)
 }
 
 // A Transport is one way to ask.

@@ -110,7 +110,7 @@ func (s *Statement) forClients() []row {
 	for _, c := range s.Practice.Clients.Certificates {
 		rows = append(rows, row{"certificate", fmt.Sprintf("%s, until %s, pin %s", strings.Join(c.Names, " "), c.Until.UTC().Format(time.RFC3339), c.Pin)})
 	}
-	return append(rows, row{"cache snooping", s.Practice.Clients.Snooping},
+	return append(rows, row{"cache snooping", s.Practice.Clients.Snooping}, row{"DNS cookies", s.Practice.Clients.Cookies},
 		row{"roles of Oblivious DoH", cmp.Or(strings.Join(s.Practice.Clients.Oblivious, ", "), "none")},
 		row{"HTTP headers", strings.Join(s.Practice.Clients.HTTPHeaders, ", ")},
 		row{"DNSSEC", "validated: " + yes(s.Practice.DNSSEC.Validated) + ", trust anchors: " + s.Practice.DNSSEC.Anchors})

@@ -61,6 +61,7 @@ var sinksOf = map[string]map[string]statement.Sink{
 	"transports/https.go":             {"http.Server": statement.Messages},
 	"transports/plain.go":             {"place.Listen": statement.FrontProxies},
 	"transports/quic.go":              {"ListenPacket": statement.Messages, "RemoteAddr": statement.Connections, "http3.Server": statement.Messages, "net.ListenConfig": statement.Messages},
+	"transports/sharing.go":           {"privacy.Client": statement.Limits, "privacy.Clients": statement.Limits},
 	"transports/tcp.go":               {"RemoteAddr": statement.Connections, "net.ListenConfig": statement.Messages},
 	"transports/udp.go":               {"ReadMsgUDPAddrPort": statement.Messages},
 	"transports/udp_linux.go":         {"ListenPacket": statement.Messages, "net.ListenConfig": statement.Messages},

@@ -246,6 +246,13 @@ func describeClients(c *config.Config, shown []certificate.Status) statement.Cli
 		HTTPHeaders: []string{"content-type", "content-length", "cache-control"},
 		Snooping:    "questions without RD are not answered from the cache", Oblivious: []string{},
 	}
+	if c.Cache.SharedAfter > 0 {
+		d.Snooping += fmt.Sprintf("; a question is shared after %d networks have asked it", c.Cache.SharedAfter)
+	}
+	d.Cookies = "none"
+	if c.Listen.Cookies {
+		d.Cookies = "over UDP and TCP, made from the address, with a secret of a day; nothing is kept of them"
+	}
 	if c.ODoH.Target {
 		d.Oblivious = append(d.Oblivious, "target")
 	}
@@ -269,7 +276,7 @@ func describeClients(c *config.Config, shown []certificate.Status) statement.Cli
 		d.Transports = append(d.Transports, x)
 	}
 	l := &c.Listen
-	if slices.ContainsFunc(l.HTTPS, func(a netip.AddrPort) bool { return a.Port() != 0 }) {
+	if c.Listen.AltSvc && slices.ContainsFunc(l.HTTPS, func(a netip.AddrPort) bool { return a.Port() != 0 }) {
 		d.HTTPHeaders = append(d.HTTPHeaders, "alt-svc") // tells of HTTP/3, at the port that is configured
 	}
 	for i, n := range []int{len(l.UDP), len(l.TCP), len(l.TLS), len(l.HTTPS), len(l.HTTPS), len(l.QUIC)} {
