@@ -9,6 +9,7 @@ type Status struct {
 	Started    time.Time   `json:"started"`
 	Uptime     int64       `json:"uptime"` // seconds
 	Transports []Transport `json:"transports"`
+	Upstream   Upstream    `json:"upstream"`
 	Cache      []Memory    `json:"cache"`
 	Anchors    []Anchor    `json:"trust_anchors"`          // empty without validation
 	Exceptions []Exception `json:"negative_trust_anchors"` // likewise
@@ -50,6 +51,21 @@ type Transport struct {
 	Connections int64  `json:"connections"` // open now
 	Shed        uint64 `json:"shed"`        // connections closed to make room for new ones
 	Panics      uint64 `json:"panics"`
+}
+
+// An Upstream counts what went to authoritative servers since the start.
+type Upstream struct {
+	Queries []Sent `json:"queries"`
+	// Encrypted is the share of the queries that nobody on the way could read, in percent.
+	Encrypted float64 `json:"encrypted_percent"`
+	Probes    uint64  `json:"probes"` // encrypted transports that were tried, each at one server (RFC 9539)
+	Found     uint64  `json:"found"`  // ... that worked
+}
+
+// A Sent is how many queries went over one transport.
+type Sent struct {
+	Transport string `json:"transport"`
+	Queries   uint64 `json:"queries"`
 }
 
 // A Memory is a part of the cache.

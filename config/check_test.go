@@ -21,8 +21,8 @@ func TestDefaults(t *testing.T) {
 	if !slices.Equal(c.Listen.UDP, home) || !slices.Equal(c.Listen.TCP, home) {
 		t.Errorf("listens on %v and %v", c.Listen.UDP, c.Listen.TCP)
 	}
-	want := Recursion{Minimisation: Strict, IPv4: true, IPv6: true, Port: 53, LocalRoot: true, CaseRandomisation: true}
-	if c.Recursion != want {
+	want := Recursion{Minimisation: Strict, IPv4: true, IPv6: true, Port: 53, LocalRoot: true, CaseRandomisation: true, Encrypt: true}
+	if !reflect.DeepEqual(c.Recursion, want) {
 		t.Errorf("recursion %+v, want %+v", c.Recursion, want)
 	}
 	if want := (Cache{Size: 256 << 20, MaxTTL: 24 * time.Hour, ServeStale: true, Prefetch: true, Packets: true, BlurTTLs: true}); c.Cache != want {
@@ -97,6 +97,10 @@ func TestSettings(t *testing.T) {
 			[]dnssec.TrustAnchor{{Zone: wire.MustName("test"), Type: wire.TypeDS, RDATA: "\x00\x01\x0d\xc8\x0a"}},
 		},
 		{"negative anchors", "[dnssec]\nnegative_trust_anchors = ['Test']", func(c *Config) any { return c.DNSSEC.NegativeTrustAnchors }, []wire.Name{wire.MustName("test")}},
+		{"encryption", "[recursion]\nencrypt = 'off'", func(c *Config) any { return c.Recursion.Encrypt }, false},
+		{"encryption that is left at its default", "[recursion]\nencrypt = 'opportunistic'", func(c *Config) any { return c.Recursion.Encrypt }, true},
+		{"strict encryption of a zone", "[recursion]\nencrypt_strict = ['example.com', '192.0.2.53']", func(c *Config) any { return c.Recursion.EncryptedZones }, []wire.Name{wire.MustName("example.com.")}},
+		{"strict encryption to a server", "[recursion]\nencrypt_strict = ['example.com', '::ffff:192.0.2.53']", func(c *Config) any { return c.Recursion.EncryptedServers }, []netip.Addr{netip.MustParseAddr("192.0.2.53")}},
 		{"port", "[recursion]\nport = 5_300", func(c *Config) any { return c.Recursion.Port }, uint16(5300)},
 		{"size", "[cache]\nsize = '64MiB'", func(c *Config) any { return c.Cache.Size }, int64(64 << 20)},
 		{"size of bytes", "[cache]\nsize = '2000000'", func(c *Config) any { return c.Cache.Size }, int64(2000000)},
@@ -167,7 +171,6 @@ func TestValuesWithoutEffectAreAccepted(t *testing.T) {
 
 func TestUnbuiltPartsAreRefused(t *testing.T) {
 	for _, c := range []struct{ name, text, want string }{
-		{"encrypt", "[recursion]\nencrypt = 'opportunistic'", `test.toml:2:11: recursion.encrypt: would ask authoritative servers over encrypted transports; that is not built yet: leave it at "off"`},
 	} {
 		t.Run(c.name, func(t *testing.T) { expectProblems(t, c.text, c.want) })
 	}

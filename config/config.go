@@ -87,6 +87,9 @@ type Recursion struct {
 	Port                  uint16
 	LocalRoot             bool // RFC 8806
 	CaseRandomisation     bool
+	Encrypt               bool         // RFC 9539
+	EncryptedZones        []wire.Name  // that are never asked about in clear
+	EncryptedServers      []netip.Addr // likewise
 	AllowSpecialAddresses bool
 }
 

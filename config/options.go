@@ -216,10 +216,17 @@ var tableOptions = []option{
 		set:   func(k *checker, v value) { k.config.Recursion.CaseRandomisation = v.flag },
 	},
 	{
-		table: "recursion", key: "encrypt", kind: textKind, standard: `"off"`, later: `"opportunistic"`,
+		table: "recursion", key: "encrypt", kind: textKind, standard: `"opportunistic"`,
 		words: []string{"off", "opportunistic"},
-		about: "Whether authoritative servers are tried over encrypted transports (RFC 9539).",
-		set:   func(*checker, value) {}, unbuilt: "ask authoritative servers over encrypted transports",
+		about: "Whether authoritative servers are tried over QUIC and TLS, in the background, and asked encrypted where that works (RFC 9539). " +
+			"Their certificates are not looked at: it is against those who listen, not against those who interfere.",
+		set: func(k *checker, v value) { k.config.Recursion.Encrypt = v.text == "opportunistic" },
+	},
+	{
+		table: "recursion", key: "encrypt_strict", kind: listKind, form: "zone name or address", standard: `[]`,
+		about: "Zones, with all below them, and addresses of servers that are never asked in clear: if they cannot be asked encrypted, the answer is SERVFAIL. " +
+			"The servers of the zones above still see of a name what leads there.",
+		set: setEncryptStrict,
 	},
 	{
 		table: "recursion", key: "allow_special_addresses", kind: boolKind, standard: `false`,
@@ -577,6 +584,18 @@ var tableOptions = []option{
 }
 
 func last[T any](list []T) *T { return &list[len(list)-1] }
+
+// setEncryptStrict takes addresses and names: no name of a zone that there is looks like an address.
+func setEncryptStrict(k *checker, v value) {
+	r := &k.config.Recursion
+	for _, either := range all(k, v, parseZoneOrAddress) {
+		if either.address.IsValid() {
+			r.EncryptedServers = append(r.EncryptedServers, either.address)
+		} else {
+			r.EncryptedZones = append(r.EncryptedZones, either.zone)
+		}
+	}
+}
 
 func setPort(k *checker, v value) {
 	if v.number < 1 || v.number > 65535 {

@@ -141,6 +141,25 @@ func parseName(s string) (wire.Name, error) {
 	return n, nil
 }
 
+type zoneOrAddress struct {
+	zone    wire.Name
+	address netip.Addr
+}
+
+var errZoneOrAddress = errors.New("is neither a zone, such as example.com., nor an address, such as 192.0.2.53")
+
+// parseZoneOrAddress takes no name for a zone that may be meant to be an address.
+func parseZoneOrAddress(s string) (zoneOrAddress, error) {
+	if a, err := netip.ParseAddr(s); err == nil && a.Zone() == "" {
+		return zoneOrAddress{address: a.Unmap()}, nil
+	}
+	name, err := parseName(s)
+	if strings.ContainsAny(s, ":/") || strings.TrimRight(s, "0123456789.") == "" && s != "." {
+		err = errZoneOrAddress
+	}
+	return zoneOrAddress{zone: name}, err
+}
+
 // parseHost takes the empty text as the absence of a name.
 func parseHost(s string) (wire.Name, error) {
 	if s == "" {

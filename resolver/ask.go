@@ -48,10 +48,10 @@ func orNoServer(cause error) error {
 }
 
 // graver returns which of two causes says more about the zone: that there is no way from here says nothing of it, so it
-// counts only when it is all there is. An upstream that is not the one it should be is for the operator to know, whatever
-// else went wrong.
+// counts only when it is all there is. An upstream that is not the one it should be, or that cannot be asked as it must be, is for
+// the operator to know, whatever else went wrong.
 func graver(before, err error) error {
-	if before != nil && (errors.Is(err, errNoNetwork) || errors.Is(before, errStranger)) {
+	if before != nil && (errors.Is(err, errNoNetwork) || errors.Is(before, errStranger) || errors.Is(before, errUncovered)) {
 		return before
 	}
 	return err
@@ -209,6 +209,8 @@ func causeOf(o upstream.Outcome) error {
 		return errNoNetwork
 	case upstream.Unauthenticated:
 		return errStranger
+	case upstream.Unencrypted:
+		return errUncovered
 	default:
 		return errNoServer
 	}

@@ -41,6 +41,7 @@ var (
 	errNoNetwork  = errors.New("no way to any server from here")
 	errNoServer   = errors.New("no reachable authority")
 	errStranger   = errors.New("the upstream could not be authenticated")
+	errUncovered  = errors.New("no server of the zone can be asked encrypted, as it must be")
 	errLame       = errors.New("no server is authoritative for the zone")
 	errFailing    = errors.New("the servers of the zone fail or refuse")
 	errMalformed  = errors.New("no server sent a usable reply")

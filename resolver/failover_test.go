@@ -14,6 +14,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -29,6 +30,8 @@ type secured struct {
 	*testnet.World
 	certificate tls.Certificate
 	stalled     atomic.Bool // servers read, and answer nothing
+	absent      atomic.Bool // nobody is at port 853
+	counting    sync.Mutex
 	connects    map[netip.Addr]int
 }
 
@@ -59,10 +62,12 @@ func (n *secured) identity(t *testing.T) upstream.Identity {
 // DialContext connects to the plain server behind, as does a proxy that terminates TLS.
 func (n *secured) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	to, err := netip.ParseAddrPort(address)
-	if err != nil || to.Port() != 853 {
+	if err != nil || to.Port() != 853 || network == "udp" || n.absent.Load() {
 		return n.World.DialContext(ctx, network, address)
 	}
+	n.counting.Lock()
 	n.connects[to.Addr()]++
+	n.counting.Unlock()
 	behind, err := n.World.DialContext(ctx, "tcp", netip.AddrPortFrom(to.Addr(), 53).String())
 	if err != nil {
 		return nil, err

@@ -45,6 +45,12 @@ type Options struct {
 	// AllowSpecialAddresses lets loopback, private and zero addresses be used as name servers: test networks.
 	AllowSpecialAddresses bool
 
+	// Encrypt has authoritative servers asked over encrypted transports where they can be (RFC 9539). Those of EncryptedZones and of
+	// zones below, and those at EncryptedServers, are never asked in clear, whatever Encrypt says.
+	Encrypt          bool
+	EncryptedZones   []wire.Name
+	EncryptedServers []netip.Addr
+
 	// Forwards and Stubs take names away from iteration; the longest zone wins over both.
 	Forwards []Forward
 	Stubs    []Stub

@@ -30,6 +30,7 @@ type Resolver struct {
 	noIPv4, noIPv6 bool
 	minimise       Minimisation
 	allowSpecial   bool
+	encryption     encryption
 	noStale        bool
 	noPrefetch     bool
 	noAggressive   bool
@@ -51,7 +52,8 @@ func New(o Options) *Resolver {
 		hints: o.Hints, routes: newRoutes(&o), limits: o.Limits, now: o.Now,
 		port: o.Port, noIPv4: o.NoIPv4, noIPv6: o.NoIPv6, minimise: o.Minimise,
 		allowSpecial: o.AllowSpecialAddresses, noStale: o.NoStale, noPrefetch: o.NoPrefetch, noAggressive: o.NoAggressive,
-		flights: flights{max: o.Flights, now: o.Now, panicked: o.Panicked},
+		encryption: encryption{o.Encrypt, o.EncryptedZones, o.EncryptedServers},
+		flights:    flights{max: o.Flights, now: o.Now, panicked: o.Panicked},
 	}
 	r.setDefaults()
 	return r

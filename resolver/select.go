@@ -126,7 +126,7 @@ func (r *resolution) quickest(candidates []*candidate) *candidate {
 func (r *resolution) newSelection(c *cut) *selection {
 	s := &selection{zone: c.zone}
 	for _, server := range c.configured {
-		s.candidates = append(s.candidates, candidate{name: c.zone, server: server})
+		s.candidates = append(s.candidates, candidate{name: c.zone, server: r.covered(c.zone, server, false)})
 	}
 	for i, ns := range c.servers {
 		if i >= maxNames {
@@ -145,7 +145,7 @@ func (r *resolution) newSelection(c *cut) *selection {
 // add makes candidates of a server's addresses, of families that are in use, each address once.
 func (s *selection) add(r *resolution, name wire.Name, addresses []netip.Addr) {
 	for _, a := range addresses {
-		server := upstream.Server{Addr: netip.AddrPortFrom(a, r.port)}
+		server := r.covered(s.zone, upstream.Server{Addr: netip.AddrPortFrom(a, r.port)}, true)
 		if r.inUse(a) && !s.has(server) {
 			s.candidates = append(s.candidates, candidate{name: name, server: server})
 		}

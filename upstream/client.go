@@ -20,6 +20,11 @@ type Client struct {
 	mixedCase bool
 	cookies   cookies
 	pool      *pool
+	unproven  *pool // sessions with whoever is there (RFC 9539)
+
+	encryptedPort uint16
+	pace          pace          // of probes
+	probes        chan struct{} // a token for each that is under way
 
 	overtaken chan struct{}   // a token for each server that is listened for in the background
 	closing   context.Context // ends that
@@ -36,8 +41,11 @@ type Options struct {
 	Now func() time.Time
 	// CaseRandomisationOff sends names in lower case instead of in random letter case (0x20).
 	CaseRandomisationOff bool
-	// Connections is how many connections are open at once, over all transports but UDP. 0: 256.
+	// Connections is how many connections are open at once, over all transports but UDP: with those who were named, and as many
+	// again with those who were found. 0: 256.
 	Connections int
+	// EncryptedPort is asked at servers whose encrypted transports are found by trying. 0: 853.
+	EncryptedPort uint16
 	// Panicked is told of each connection that has ended in a panic, while its stack is still there. Nil: nobody is.
 	Panicked func()
 }
@@ -54,11 +62,13 @@ type Server struct {
 	// Transport is UDP, with TCP where a reply demands it, or one that is encrypted. For that no other ever stands in.
 	Transport Transport
 	Peer      Peer // who must be there; of encrypted transports
+	// Encryption is for servers that are asked over UDP: whether there is a better way is found out.
+	Encryption Encryption
 }
 
 // endpoint is what all questions to s share: what is connected to, and what is remembered.
 func (s Server) endpoint() Server {
-	s.Recursive = false
+	s.Recursive, s.Encryption = false, Clear
 	return s
 }
 
@@ -104,6 +114,9 @@ func New(o Options) *Client {
 	if o.Connections <= 0 {
 		o.Connections = 256
 	}
+	if o.EncryptedPort == 0 {
+		o.EncryptedPort = encryptedPort
+	}
 	if o.Panicked == nil {
 		o.Panicked = func() {}
 	}
@@ -113,7 +126,10 @@ func New(o Options) *Client {
 		now:       o.Now,
 		mixedCase: !o.CaseRandomisationOff,
 		pool:      newPool(&o),
+		unproven:  newPool(&o),
 		overtaken: make(chan struct{}, maxOvertaken),
+
+		encryptedPort: o.EncryptedPort, probes: make(chan struct{}, maxProbes),
 	}
 	c.closing, c.close = context.WithCancel(context.Background())
 	return c
@@ -121,7 +137,8 @@ func New(o Options) *Client {
 
 // Exchange asks s the question q, once as seen by the caller: over UDP with a time-out from memory, then, where what
 // came back demands it, again over TCP, without EDNS or with another cookie; over an encrypted transport, where s names
-// one, and nothing else. Only Name and Type of q are looked at. Each query and each connection is paid from w. An error is
+// one, and nothing else. Where s.Encryption says so, servers that are known to be there over an encrypted transport are asked over
+// it instead. Only Name and Type of q are looked at. Each query and each connection is paid from w. An error is
 // always an *Error.
 func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *work.Budget) (Reply, error) {
 	m := c.memory.begin(s, c.now())
@@ -130,7 +147,21 @@ func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *wor
 		x.transport, x.streamed = s.Transport, true
 		return x.run(ctx)
 	}
-	x.trial = !m.stream && m.trial && w != nil && w.Spent(work.Connect) < maxTrialConnects
+	if s.Encryption == Clear {
+		return x.inClear(ctx, m)
+	}
+	hidden := x.covertly(ctx)
+	if hidden.settled {
+		return hidden.reply, hidden.err
+	}
+	reply, err := x.inClear(ctx, m)
+	x.compare(hidden, reply, err)
+	return reply, err
+}
+
+// inClear asks over UDP, or over TCP where that is known to be needed.
+func (x *exchange) inClear(ctx context.Context, m manner) (Reply, error) {
+	x.trial = !m.stream && m.trial && x.budget != nil && x.budget.Spent(work.Connect) < maxTrialConnects
 	if m.stream || x.trial {
 		x.transport, x.streamed = TCP, true
 	}
@@ -145,6 +176,13 @@ const maxTrialConnects = 3
 func (c *Client) Close() error {
 	c.close()
 	c.pool.close()
+	c.unproven.close()
+	for range cap(c.probes) {
+		c.probes <- struct{}{}
+	}
+	for range cap(c.probes) {
+		<-c.probes
+	}
 	for range cap(c.overtaken) { // who has all tokens is alone
 		c.overtaken <- struct{}{}
 	}
@@ -269,11 +307,20 @@ func (x *exchange) blame(ctx context.Context, err error, sent time.Time) {
 		if x.spentPatience(ctx, sent) {
 			x.memory.failed(x.server, sent, x.now())
 		}
-	case Malformed, BadCookies, Budget, Local:
+	case Malformed, BadCookies, Budget, Local, Unencrypted:
 	}
 }
 
-func (x *exchange) spendQuery() error { return x.budget.Spend(work.UpstreamQuery, 1) }
+// spendQuery pays for a query that is about to be sent. Those to authoritative servers are counted.
+func (x *exchange) spendQuery(t Transport) error {
+	if err := x.budget.Spend(work.UpstreamQuery, 1); err != nil {
+		return err
+	}
+	if !x.server.Recursive {
+		x.memory.count(t)
+	}
+	return nil
+}
 
 // form says what the next query is made of, seen from the local address.
 func (x *exchange) form(local netip.Addr) form {

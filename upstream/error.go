@@ -41,12 +41,13 @@ const (
 	Cancelled                      // the context ended first, or the Client is closed
 	Local                          // this machine is out of ports, sockets or memory: nothing is known of the server
 	Unauthenticated                // an encrypted transport led to somebody else than the Peer
+	Unencrypted                    // it must be asked encrypted, and is not to be had that way
 )
 
 var outcomeNames = [...]string{
 	Timeout: "time-out", Unreachable: "unreachable", Refused: "refused", Malformed: "malformed reply",
 	BadCookies: "cookies refused", Budget: "budget spent", Cancelled: "cancelled", Local: "local failure",
-	Unauthenticated: "not authenticated",
+	Unauthenticated: "not authenticated", Unencrypted: "no encrypted transport",
 }
 
 func (o Outcome) String() string { return outcomeNames[o] }

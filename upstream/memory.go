@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -16,12 +18,17 @@ type Memory struct {
 	mu       sync.Mutex
 	servers  *lru.TwoQueueCache[Server, *record]
 	lame     *lru.TwoQueueCache[lameness, time.Time]
+	covers   *lru.TwoQueueCache[netip.Addr, *cover]
 	families [2]family
+
+	queries       [len(transportNames)]atomic.Uint64
+	probed, found atomic.Uint64
 }
 
 // MemoryOptions bound a Memory.
 type MemoryOptions struct {
-	// Servers is how many servers are remembered, and how many lame delegations. 0: 20,000.
+	// Servers is how many servers are remembered, how many lame delegations, and of how many addresses whether they can be asked
+	// encrypted. 0: 20,000.
 	Servers int
 }
 
@@ -35,7 +42,10 @@ func NewMemory(o MemoryOptions) *Memory {
 	if o.Servers <= 0 {
 		o.Servers = 20_000
 	}
-	return &Memory{servers: twoQueues[Server, *record](o.Servers), lame: twoQueues[lameness, time.Time](o.Servers)}
+	return &Memory{
+		servers: twoQueues[Server, *record](o.Servers), lame: twoQueues[lameness, time.Time](o.Servers),
+		covers: twoQueues[netip.Addr, *cover](o.Servers),
+	}
 }
 
 func twoQueues[K comparable, V any](size int) *lru.TwoQueueCache[K, V] {
@@ -185,10 +195,31 @@ func (m *Memory) Overdue(s Server) time.Duration {
 	defer m.mu.Unlock()
 	r, ok := m.servers.Peek(s.endpoint())
 	if !ok || r.srtt == 0 {
-		return firstOverdue
+		return firstOverdue + m.setUpOf(s)
 	}
-	return max(min(max(r.srtt+4*r.rttvar, 2*r.srtt), 3*r.srtt), minOverdue)
+	return max(min(max(r.srtt+4*r.rttvar, 2*r.srtt), 3*r.srtt), minOverdue) + m.setUpOf(s)
 }
+
+// Stats count queries to authoritative servers, and how encrypted transports were looked for.
+type Stats struct {
+	Queries [len(transportNames)]uint64 // sent, by Transport
+	Probes  uint64                      // encrypted transports that were tried, each at one server; not among Queries
+	Found   uint64                      // ... that worked
+}
+
+// Encrypted is how many of the Queries travelled encrypted.
+func (s *Stats) Encrypted() uint64 { return s.Queries[TLS] + s.Queries[HTTPS] + s.Queries[QUIC] }
+
+// Stats returns the counts since the Memory was made.
+func (m *Memory) Stats() Stats {
+	s := Stats{Probes: m.probed.Load(), Found: m.found.Load()}
+	for i := range m.queries {
+		s.Queries[i] = m.queries[i].Load()
+	}
+	return s
+}
+
+func (m *Memory) count(t Transport) { m.queries[t].Add(1) }
 
 // MarkLame remembers for 15 minutes that s does not serve zone, though it is delegated to it.
 func (m *Memory) MarkLame(s Server, zone wire.Name, now time.Time) {

@@ -41,7 +41,11 @@ type identity struct {
 	pins       string // one after the other
 	roots      *x509.CertPool
 	proxy      Server
+	anyone     bool // nothing is proven, and nothing said
 }
+
+// anyone is who is found at an address without having been named. No Identity makes such a Peer.
+var anyone = Peer{unique.Make(identity{anyone: true})}
 
 // NewPeer returns the Peer that proves itself as i says.
 func NewPeer(i Identity) Peer {
@@ -76,6 +80,9 @@ func (p *pool) tlsConfig(s Server, protocol string) *tls.Config { return tlsConf
 
 func tlsConfig(s Server, protocol string, now func() time.Time) *tls.Config {
 	id := s.Peer.identity()
+	if id.anyone {
+		return openConfig(protocol, now)
+	}
 	c := &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{protocol}, Time: now,
 		ServerName: hostOf(s), RootCAs: id.roots,
@@ -85,6 +92,17 @@ func tlsConfig(s Server, protocol string, now func() time.Time) *tls.Config {
 		c.InsecureSkipVerify = id.name == "" // the pin says more than any certificate
 	}
 	return c
+}
+
+// openConfig is for servers of which nobody has said who they are (RFC 9539 section 4.6.3). A certificate proves nothing then, so none
+// is asked to, and a name in the hello would tell who listens which zone is asked about: there is none. TLS 1.2, if it must be,
+// hides questions as well.
+func openConfig(protocol string, now func() time.Time) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{protocol}, Time: now,
+		InsecureSkipVerify: true, //nolint:gosec // there is nothing to hold it against
+		// No ServerName, and no ClientSessionCache.
+	}
 }
 
 var errPins = &Error{Outcome: Unauthenticated}

@@ -43,6 +43,9 @@ type dialing struct {
 	gaveUp bool // for want of the dialer's own time or budget: others try for themselves
 }
 
+// errNoPlace goes with the error of a context that ended first.
+var errNoPlace = errors.New("no place for a connection")
+
 var errClosed = &Error{Outcome: Cancelled, Err: errors.New("client is closed")}
 
 func newPool(o *Options) *pool {
@@ -92,6 +95,14 @@ func (p *pool) join(server Server) (conn session, d *dialing, mine bool, err err
 	d = &dialing{done: make(chan struct{})}
 	p.dialing[server] = d
 	return nil, d, true, nil
+}
+
+// has reports whether a session is there that can be used at once.
+func (p *pool) has(server Server) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	t := p.kept[server]
+	return t != nil && !t.isDead()
 }
 
 // dial does what d stands for and tells those who wait. They are let go even if it panics.
@@ -159,7 +170,7 @@ func (p *pool) takePlace(ctx context.Context) error {
 	case p.places <- struct{}{}:
 		return nil
 	case <-ctx.Done():
-		return ctx.Err()
+		return errors.Join(ctx.Err(), errNoPlace)
 	}
 }
 

@@ -108,7 +108,7 @@ func (x *exchange) overConnection(attempt context.Context) (Reply, verdict, erro
 	if err != nil {
 		return Reply{}, 0, err
 	}
-	if err := x.spendQuery(); err != nil {
+	if err := x.spendQuery(x.transport); err != nil {
 		return Reply{}, 0, err
 	}
 	f := x.form(s.localAddr())

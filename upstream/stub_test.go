@@ -92,7 +92,7 @@ func pinOf(t *testing.T, c tls.Certificate) Pin {
 // A resolverStub is a recursive resolver on a loopback port, over one encrypted transport.
 type resolverStub struct {
 	transport   Transport
-	addr        netip.AddrPort
+	addr        netip.AddrPort // before the start: where to listen, if not at any port
 	certificate tls.Certificate
 	respond     func(query []byte) []byte // nil: the answer
 	handle      http.HandlerFunc          // of HTTPS, in place of respond
@@ -101,6 +101,7 @@ type resolverStub struct {
 	protocols   []string
 
 	connections atomic.Int32
+	resumed     atomic.Int32 // connections
 	mu          sync.Mutex
 	witnessed   witness
 	open        []io.Closer
@@ -135,6 +136,12 @@ func (s *resolverStub) tlsConfig() *tls.Config {
 	c.GetCertificate = func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
 		s.witness(func(w *witness) { w.names = append(w.names, h.ServerName) })
 		return &s.certificate, nil
+	}
+	c.VerifyConnection = func(state tls.ConnectionState) error {
+		if state.DidResume {
+			s.resumed.Add(1)
+		}
+		return nil
 	}
 	return c
 }
@@ -180,12 +187,19 @@ func (s *resolverStub) start(t *testing.T) {
 
 func (s *resolverStub) listen(t *testing.T) net.Listener {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", s.at())
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.addr = netip.MustParseAddrPort(l.Addr().String())
 	return l
+}
+
+func (s *resolverStub) at() string {
+	if s.addr.IsValid() {
+		return s.addr.String()
+	}
+	return "127.0.0.1:0"
 }
 
 func (s *resolverStub) serveTLS(t *testing.T, l net.Listener) {
@@ -289,7 +303,7 @@ func (c quicCloser) Close() error { return c.CloseWithError(doqNoError, "") }
 
 func (s *resolverStub) serveQUIC(t *testing.T) {
 	t.Helper()
-	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
+	socket, err := net.ListenPacket("udp", s.at())
 	if err != nil {
 		t.Fatal(err)
 	}

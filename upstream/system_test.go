@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -21,6 +22,8 @@ type loopback struct {
 	mu     sync.Mutex
 	ports  []int
 	ids    []int
+
+	authoritative atomic.Bool
 }
 
 func newLoopback(t *testing.T, truncating bool) *loopback {
@@ -51,6 +54,7 @@ func newLoopback(t *testing.T, truncating bool) *loopback {
 func (l *loopback) answer(w dns.ResponseWriter, q *dns.Msg, truncating bool) {
 	r := new(dns.Msg).SetReply(q)
 	r.SetEdns0(payloadSize, true)
+	r.Authoritative = l.authoritative.Load()
 	if from, ok := w.RemoteAddr().(*net.UDPAddr); ok {
 		r.Truncated = truncating
 		l.mu.Lock()
@@ -58,6 +62,13 @@ func (l *loopback) answer(w dns.ResponseWriter, q *dns.Msg, truncating bool) {
 		l.mu.Unlock()
 	}
 	_ = w.WriteMsg(r)
+}
+
+// asked is how many questions have come over UDP.
+func (l *loopback) asked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.ids)
 }
 
 func distinct(values []int) int {

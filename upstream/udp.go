@@ -19,7 +19,7 @@ func (x *exchange) overUDP(ctx context.Context) (Reply, verdict, error) {
 		return Reply{}, 0, err
 	}
 	q := newQuery(x.question, x.form(localAddr(conn)))
-	if err := x.spendQuery(); err != nil {
+	if err := x.spendQuery(UDP); err != nil {
 		_ = conn.Close()
 		return Reply{}, 0, err
 	}

@@ -243,6 +243,7 @@ func writeStatus(w io.Writer, s admin.Status) error {
 	for _, c := range s.Certificates {
 		t.row(strings.Join(c.Names, " "), c.State, date(c.Until), c.Pin)
 	}
+	writeUpstream(t, &s.Upstream)
 	t.row()
 	t.row("cache", "entries", "bytes", "capacity", "hits", "misses", "evictions")
 	for _, m := range s.Cache {
@@ -271,6 +272,15 @@ func writeStatus(w io.Writer, s admin.Status) error {
 		t.row(fmt.Sprintf("%d times something ended in a panic that was no query: please report what the log says.", s.Panics))
 	}
 	return t.Flush()
+}
+
+func writeUpstream(t table, u *admin.Upstream) {
+	t.row()
+	t.row("upstream", "queries")
+	for _, sent := range u.Queries {
+		t.row(sent.Transport, sent.Queries)
+	}
+	t.row(fmt.Sprintf("%.1f %% of the questions to authoritative servers were encrypted; of %d tries, %d found a way.", u.Encrypted, u.Probes, u.Found))
 }
 
 func describeZones(z *admin.Zones) string {

@@ -112,13 +112,13 @@ func TestFlushReloadAndStatusCommands(t *testing.T) {
 	expect(t, stderr, "not a domain name")
 
 	stdout, _ := call(t, exitGood, "status", "--config", path)
-	expect(t, stdout, "tacit ", ", up 0s since ", "with "+path, "transport  queries", "udp        1 ", "packets      0 ", "trust anchor  tag", "valid", "No copy of the root zone is kept.")
+	expect(t, stdout, "tacit ", ", up 0s since ", "with "+path, "transport  queries", "udp        1 ", "packets      0 ", "upstream  queries", "UDP       ", "of the questions to authoritative servers were encrypted", "trust anchor  tag", "valid", "No copy of the root zone is kept.")
 	if strings.Contains(stdout, "broken") {
 		t.Errorf("a name that was asked for in:\n%s", stdout)
 	}
 	stdout, _ = call(t, exitGood, "status", "--json", "--control", socket)
 	var s admin.Status
-	if err := json.Unmarshal([]byte(stdout), &s); err != nil || s.Config != path || len(s.Cache) != 5 {
+	if err := json.Unmarshal([]byte(stdout), &s); err != nil || s.Config != path || len(s.Cache) != 5 || len(s.Upstream.Queries) != 4 {
 		t.Errorf("%v: %s", err, stdout)
 	}
 

@@ -112,7 +112,8 @@ func build(c *config.Config, env Env, remembered *cache.Cache, servers *upstream
 		Port: c.Recursion.Port, NoIPv4: !c.Recursion.IPv4, NoIPv6: !c.Recursion.IPv6,
 		Minimise:              minimisations[c.Recursion.Minimisation],
 		AllowSpecialAddresses: c.Recursion.AllowSpecialAddresses,
-		Forwards:              forwarded, Stubs: stubs(c),
+		Encrypt:               c.Recursion.Encrypt, EncryptedZones: c.Recursion.EncryptedZones, EncryptedServers: c.Recursion.EncryptedServers,
+		Forwards: forwarded, Stubs: stubs(c),
 		Validator: v.judge(), NoAggressive: !c.DNSSEC.Aggressive, NoStale: !c.Cache.ServeStale, NoPrefetch: !c.Cache.Prefetch,
 		Now: env.Now, Panicked: env.panics.report,
 	}

@@ -7,6 +7,7 @@ import (
 	"tacit/admin"
 	"tacit/cache"
 	"tacit/transports"
+	"tacit/upstream"
 )
 
 // Status counts what has happened, and tells what the operator has configured.
@@ -18,7 +19,7 @@ func (o operator) Status() admin.Status {
 	p := s.current.Load()
 	status := admin.Status{
 		Version: version(), Config: p.config.File, Started: s.started, Uptime: int64(now.Sub(s.started) / time.Second),
-		Transports: s.countTransports(), Certificates: []admin.Certificate{}, Cache: countCache(s.cache.Stats()), Anchors: []admin.Anchor{}, Exceptions: o.List(),
+		Transports: s.countTransports(), Certificates: []admin.Certificate{}, Cache: countCache(s.cache.Stats()), Upstream: countUpstream(s.memory.Stats()), Anchors: []admin.Anchor{}, Exceptions: o.List(),
 		Panics: s.env.panics.count.Load(),
 	}
 	if p.validation != nil {
@@ -99,6 +100,19 @@ func countCache(s cache.Stats) []admin.Memory {
 		})
 	}
 	return list
+}
+
+func countUpstream(s upstream.Stats) admin.Upstream {
+	u := admin.Upstream{Probes: s.Probes, Found: s.Found}
+	var all uint64
+	for t, n := range s.Queries {
+		if transport := upstream.Transport(t); transport != upstream.HTTPS { // forwarders' alone
+			u.Queries = append(u.Queries, admin.Sent{Transport: transport.String(), Queries: n})
+			all += n
+		}
+	}
+	u.Encrypted = 100 * float64(s.Encrypted()) / float64(max(all, 1))
+	return u
 }
 
 func describeRoot(p *parts) *admin.Root {
