@@ -72,6 +72,14 @@ func (s Server) endpoint() Server {
 	return s
 }
 
+// At is where s is found over t.
+func (s Server) At(t Transport) netip.AddrPort {
+	if t.Encrypted() && !s.Transport.Encrypted() {
+		return netip.AddrPortFrom(s.Addr.Addr(), encryptedPort)
+	}
+	return s.Addr
+}
+
 // A Reply is what a server said. Msg.Question is always the question that was asked; names are in the letter case in
 // which they came, which may be random.
 type Reply struct {

@@ -9,6 +9,7 @@ import (
 
 // RFC 9539 section 4.3: what works is taken to work for three days from its last reply, what does not is left alone for one.
 func TestCoverAges(t *testing.T) {
+	const works, fails = 72 * time.Hour, 24 * time.Hour
 	a, start := netip.MustParseAddr("192.0.2.53"), time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 	at := func(d time.Duration) time.Time { return start.Add(d) }
 	m := NewMemory(MemoryOptions{})
@@ -33,21 +34,21 @@ func TestCoverAges(t *testing.T) {
 	m.foundCover(a, TLS, time.Second, at(0))
 	m.lostCover(a, QUIC, coverDamped, at(0))
 	covered(0, TLS)
-	probes(coverDamped - 1)
-	probes(coverDamped, QUIC)
-	covered(coverPersists-1, TLS)
-	covered(coverPersists, UDP)
-	probes(coverPersists, QUIC, TLS)
-	m.foundCover(a, TLS, 0, at(coverPersists-1))
-	covered(2*coverPersists-2, TLS)
-	m.foundCover(a, QUIC, 0, at(coverPersists))
-	covered(coverPersists, QUIC)
-	probes(coverPersists)
+	probes(fails - 1)
+	probes(fails, QUIC)
+	covered(works-1, TLS)
+	covered(works, UDP)
+	probes(works, QUIC, TLS)
+	m.foundCover(a, TLS, 0, at(works-1))
+	covered(2*works-2, TLS)
+	m.foundCover(a, QUIC, 0, at(works))
+	covered(works, QUIC)
+	probes(works)
 	m.doubtCover(a, QUIC)
-	covered(coverPersists, TLS)
-	probes(coverPersists, QUIC)
-	m.lostCover(a, TLS, coverDamped, at(coverPersists))
-	covered(coverPersists, UDP)
+	covered(works, TLS)
+	probes(works, QUIC)
+	m.lostCover(a, TLS, coverDamped, at(works))
+	covered(works, UDP)
 }
 
 func TestOneProbeAtATime(t *testing.T) {

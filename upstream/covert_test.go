@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/miekg/dns"
+	"github.com/quic-go/quic-go"
 
 	"tacit/internal/testnet"
 	"tacit/internal/wire"
@@ -114,6 +115,9 @@ func TestServersAreFoundInTheBackground(t *testing.T) {
 			}
 			if share := 100 * s.Encrypted() / (questions + 1); c.want != UDP && share < 95 {
 				t.Errorf("%d %% were encrypted", share)
+			}
+			if c.want != UDP && x.encrypted[c.want].connections.Load() != 1 {
+				t.Errorf("%d sessions", x.encrypted[c.want].connections.Load())
 			}
 			if c.want != UDP && x.clear.asked() != 1 {
 				t.Errorf("%d questions in clear", x.clear.asked())
@@ -300,6 +304,9 @@ func TestServersThatAreNotAuthoritativeAreNotBelieved(t *testing.T) {
 			}
 			if n := x.encrypted[QUIC].connections.Load(); n != 1 {
 				t.Errorf("tried %d times", n)
+			}
+			if s := x.memory.Stats(); s.Found != 0 || s.Encrypted() != 0 {
+				t.Errorf("counted %+v", s)
 			}
 		})
 	}
@@ -491,10 +498,15 @@ func TestCovertTransportThatFallsSilent(t *testing.T) {
 					}
 					return authoritatively(query)
 				}
+				if transport == QUIC {
+					s.stream = func(stream *quic.Stream, query []byte) {
+						if !silent.Load() {
+							_, _ = stream.Write(framed(authoritatively(query)))
+							_ = stream.Close()
+						}
+					}
+				}
 			}, transport)
-			if transport == QUIC {
-				x.encrypted[QUIC].stream = nil
-			}
 			x.over(UDP)
 			settle(x.client)
 			x.over(transport)

@@ -85,8 +85,8 @@ func (p *printer) end(s server.Summary) error {
 	if s.Rcode != "NOERROR" && s.Rcode != "NXDOMAIN" {
 		verdict = red
 	}
-	p.printf("\n%s, %s in the answer, after %.1f ms: %s to %s\n", p.paint(verdict, s.Rcode), count(s.Records, "record", "records"),
-		s.Milliseconds, count(s.Queries, "query", "queries"), count(s.Servers, "server", "servers"))
+	p.printf("\n%s, %s in the answer, after %.1f ms: %s to %s%s\n", p.paint(verdict, s.Rcode), count(s.Records, "record", "records"),
+		s.Milliseconds, count(s.Queries, "query", "queries"), count(s.Servers, "server", "servers"), hidden(s.Encrypted))
 	for _, e := range s.Errors {
 		p.printf("%s\n", p.paint(yellow, e))
 	}
@@ -141,6 +141,14 @@ func (p *printer) levels(levels []server.Level) error {
 		t.row(l.Zone, l.Servers, l.Queries, fmt.Sprintf("%d of %d", l.Labels, l.Of))
 	}
 	return t.Flush()
+}
+
+// hidden says how many queries travelled encrypted, if any did.
+func hidden(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them encrypted", n)
 }
 
 func count(n int, one, many string) string {

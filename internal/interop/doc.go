@@ -32,6 +32,9 @@
 // In a seventh, tacit has copies of zones of knotd and NSD, over TCP with TSIG and over TLS, which NSD speaks itself and knotd behind a
 // terminator: it has to answer as they do, follow their changes by NOTIFY and IXFR, and go on without them, after a restart, too.
 //
+// In an eighth, authoritative servers can be asked encrypted: NSD over TLS, a tacit over QUIC. Of what another tacit asks of them when it is
+// warm, 95 % have to be encrypted, by its own counters and by NSD's, and a packet socket must find no name in it.
+//
 // Oblivious DoH is spoken with a client, a proxy and a target made of odoh-go (internal/interop/oblivious), by tacit in each role: what the
 // target is shown must hold nothing of the client, and what the proxy is shown no name.
 //

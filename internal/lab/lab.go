@@ -109,6 +109,7 @@ root_hints = "root.hints"
 port = %[2]d
 ipv6 = false
 allow_special_addresses = true
+encrypt = "off"
 
 [dnssec]
 trust_anchors = ['%[3]s']

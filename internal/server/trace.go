@@ -42,6 +42,7 @@ type Summary struct {
 	Records      int      `json:"records"`          // in the answer section
 	Milliseconds float64  `json:"ms"`
 	Queries      int      `json:"queries"`
+	Encrypted    int      `json:"encrypted"` // ... of them
 	Servers      int      `json:"servers"`
 	Levels       []Level  `json:"levels"`
 	Chain        []Link   `json:"chain,omitempty"` // of trust, from the root down; empty when nothing was validated
@@ -117,7 +118,7 @@ func describe(e resolver.Event) Step {
 	switch e.Kind {
 	case resolver.EventAsked:
 		s.Zone, s.Name, s.Type = e.Cut.Reveal(), e.Asked.Name.Reveal(), typeText(e.Asked.Type)
-		s.Server, s.Address = e.ServerName.Reveal(), e.Server.Addr.String()
+		s.Server, s.Address = e.ServerName.Reveal(), e.Server.At(e.Transport).String()
 		s.Transport, s.RTT = e.Transport.String(), milliseconds(e.RTT)
 	case resolver.EventCut:
 		s.Zone = e.Cut.Reveal()
@@ -159,6 +160,8 @@ type tally struct {
 	names   map[wire.Name]bool // that any server was shown
 	servers map[netip.AddrPort]bool
 	queries int
+
+	encrypted int // queries
 }
 
 type level struct {
@@ -177,6 +180,9 @@ func (t *tally) count(e resolver.Event) {
 		t.order = append(t.order, e.Cut)
 	}
 	t.queries++
+	if e.Transport.Encrypted() {
+		t.encrypted++
+	}
 	t.names[e.Asked.Name] = true
 	t.servers[e.Server.Addr] = true
 	l.queries++
@@ -185,7 +191,7 @@ func (t *tally) count(e resolver.Event) {
 }
 
 func (t *tally) summary() Summary {
-	s := Summary{Queries: t.queries, Servers: len(t.servers)}
+	s := Summary{Queries: t.queries, Encrypted: t.encrypted, Servers: len(t.servers)}
 	for _, zone := range t.order {
 		l := t.levels[zone]
 		s.Levels = append(s.Levels, Level{
