@@ -218,7 +218,7 @@ var tableOptions = []option{
 	{
 		table: "recursion", key: "encrypt", kind: textKind, standard: `"opportunistic"`,
 		words: []string{"off", "opportunistic"},
-		about: "Whether authoritative servers are tried over QUIC and TLS, in the background, and asked encrypted where that works (RFC 9539). " +
+		about: "Whether authoritative servers are tried over QUIC and TLS, once they have answered and in the background, and asked encrypted where that works (RFC 9539). " +
 			"Their certificates are not looked at: it is against those who listen, not against those who interfere.",
 		set: func(k *checker, v value) { k.config.Recursion.Encrypt = v.text == "opportunistic" },
 	},

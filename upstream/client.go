@@ -159,12 +159,13 @@ func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *wor
 		return x.inClear(ctx, m)
 	}
 	hidden := x.covertly(ctx)
-	if hidden.settled {
-		return hidden.reply, hidden.err
+	if !hidden.settled {
+		hidden = x.compare(hidden, func() (Reply, error) { return x.inClear(ctx, m) })
 	}
-	reply, err := x.inClear(ctx, m)
-	x.compare(hidden, reply, err)
-	return reply, err
+	if hidden.err == nil && s.Encryption == Opportunistic {
+		x.seek(s, q)
+	}
+	return hidden.reply, hidden.err
 }
 
 // inClear asks over UDP, or over TCP where that is known to be needed.

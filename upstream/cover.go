@@ -145,14 +145,6 @@ func (m *Memory) doubtCover(a netip.Addr, t Transport) {
 	m.wayAt(a, t).works = false
 }
 
-// heardSince reports whether s has answered at all since a time.
-func (m *Memory) heardSince(s Server, since time.Time) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r, ok := m.servers.Peek(s.endpoint())
-	return ok && !r.lastReply.IsZero() && !r.lastReply.Before(since)
-}
-
 // setUpOf is what a question may have to wait for before it is sent, over an encrypted transport. m.mu is held.
 func (m *Memory) setUpOf(s Server) time.Duration {
 	if s.Encryption == Clear {

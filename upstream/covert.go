@@ -77,24 +77,18 @@ type cloak struct {
 	incredible bool // there was a reply that an authoritative server would not have given
 }
 
-// covertly asks over an encrypted transport if one is known to work at the server, and has others tried in the background, for
-// which no question waits (RFC 9539 section 4.6).
+// covertly asks over an encrypted transport if one is known to work at the server.
 func (x *exchange) covertly(ctx context.Context) cloak {
 	if x.server.Encryption == Strict {
 		return x.strictly(ctx)
 	}
-	addr := x.server.Addr.Addr()
-	t, setUp, ok := x.memory.covered(addr, x.now())
-	x.seek(x.server, x.question)
+	t, setUp, ok := x.memory.covered(x.server.Addr.Addr(), x.now())
 	if !ok {
 		return cloak{}
 	}
 	c := x.attemptCover(ctx, t, x.covertWait(t, setUp))
 	if ctx.Err() != nil && !c.settled {
 		return cloak{settled: true, err: failure(ctx, ctx.Err())}
-	}
-	if !c.settled {
-		x.seek(x.server, x.question)
 	}
 	return c
 }
@@ -145,12 +139,13 @@ func (x *exchange) shouldHaveBeenThere(ctx context.Context, sent time.Time) bool
 	return ctx.Err() == nil || errors.Is(context.Cause(ctx), ErrOvertaken) || x.now().Sub(sent) >= x.timeout
 }
 
-// compare looks at what a server said in clear after it had said something else encrypted. If it can do better, who answers
-// encrypted is not that server.
-func (x *exchange) compare(c cloak, inClear Reply, err error) {
-	if c.incredible && err == nil && credible(inClear.Msg) {
+// compare asks in clear what was not answered encrypted. If the server can do better so, who answers encrypted is not that server.
+func (x *exchange) compare(c cloak, inClear func() (Reply, error)) cloak {
+	reply, err := inClear()
+	if c.incredible && err == nil && credible(reply.Msg) {
 		x.memory.lostCover(x.server.Addr.Addr(), c.transport, coverDamped, x.now())
 	}
+	return cloak{reply: reply, settled: true, err: err}
 }
 
 // credible reports whether a reply is one of a server that is authoritative, or of one that refers to others: what else may be

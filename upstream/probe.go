@@ -40,8 +40,8 @@ func (p *pace) take(now time.Time) bool {
 	return true
 }
 
-// seek begins to try the encrypted transports of s that are due, with a question that it is being asked in clear at the same
-// time: it learns nothing else by it.
+// seek begins to try the encrypted transports of s that are due, with a question that it has just answered, so that it learns nothing
+// else by it; and whoever does not answer at all is not bothered further. Nobody waits for this (RFC 9539 section 4.6).
 func (c *Client) seek(s Server, q wire.Question) {
 	addr := s.Addr.Addr()
 	for _, t := range c.memory.beginProbes(addr, c.now()) {
@@ -82,7 +82,7 @@ func (c *Client) probe(s Server, t Transport, q wire.Question, told func(Reply))
 func (c *Client) try(s Server, t Transport, q wire.Question) Reply {
 	ctx, cancel := context.WithTimeout(c.closing, coverTimeout)
 	defer cancel()
-	begun, addr := c.now(), s.Addr.Addr()
+	addr := s.Addr.Addr()
 	r, err := c.askCovertly(ctx, s, t, q)
 	now := c.now()
 	switch {
@@ -92,8 +92,6 @@ func (c *Client) try(s Server, t Transport, q wire.Question) Reply {
 	case err == nil:
 		c.memory.lostCover(addr, t, coverUnsure, now)
 	case c.closing.Err() != nil || verdictOn(err) == unknown:
-	case verdictOn(err) == slow && s.Encryption != Strict && !c.memory.heardSince(s, begun):
-		// It is silent in clear, too: that says nothing of the transport.
 	default:
 		c.memory.lostCover(addr, t, coverDamped, now)
 	}
