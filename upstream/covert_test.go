@@ -288,6 +288,26 @@ func TestCovertTransportsThatGoAway(t *testing.T) {
 	}
 }
 
+// RFC 9539 section 4.3: three days after its last reply a transport is no longer taken to work, and is looked for again.
+func TestCoverIsKeptForThreeDays(t *testing.T) {
+	x := newDouble(t, nil, QUIC)
+	at := func(hours int) { x.later.Store(int64(time.Duration(hours) * time.Hour)) }
+	x.over(UDP)
+	settle(x.client)
+	x.over(QUIC)
+	at(71)
+	x.over(QUIC)
+	at(71 + 71)
+	x.over(QUIC)
+	at(71 + 71 + 73)
+	x.over(UDP)
+	settle(x.client)
+	x.over(QUIC)
+	if n := x.memory.Stats().Probes; n != 4 { // both transports, and both again
+		t.Errorf("%d probes", n)
+	}
+}
+
 // A resolver at the port for encrypted questions is not the server that is meant, and neither is one that refuses.
 func TestServersThatAreNotAuthoritativeAreNotBelieved(t *testing.T) {
 	for name, respond := range map[string]func([]byte) []byte{

@@ -251,8 +251,36 @@ func TestAuthoritativeServersAreAskedEncrypted(t *testing.T) {
 	if last, all := w.sent(t); last["UDP"]-after["UDP"] < questions || all-allAfter > questions+questions/20 {
 		t.Errorf("what can be asked in clear alone was asked by %v, before %v", last, after)
 	}
+	w.checkStrict(t)
 	if seen = watched.take(); seen.inClear < questions {
 		t.Errorf("the watcher is blind: names in %d packets in clear", seen.inClear) // the control
+	}
+}
+
+// What must be encrypted is, or is not answered; tacit trace shows it.
+func (w *covertWorld) checkStrict(t *testing.T) {
+	t.Helper()
+	own := filepath.Join(w.dir, covertHost)
+	writeFile(t, filepath.Join(own, "strict.toml"), fmt.Sprintf(`[recursion]
+root_hints = "root.hints"
+allow_special_addresses = true
+encrypt_strict = ["nsd.%[1]s.", %[2]q, "knot.%[1]s."]
+[dnssec]
+validate = false
+`, covertMark, covertTacit))
+	for label, want := range map[string][]string{
+		"nsd":   {"NOERROR", "(ns.nsd." + covertMark + ". " + covertNSD + ":853, TLS,"},
+		"tacit": {"NOERROR", "(ns.tacit." + covertMark + ". " + covertTacit + ":853, "},
+		"knot":  {"SERVFAIL", "no server of the zone can be asked encrypted, as it must be"},
+	} {
+		name := "strict." + label + "." + covertMark + "."
+		cmd := exec.CommandContext(t.Context(), os.Getenv(binaryVariable), "trace", "--config", filepath.Join(own, "strict.toml"), name, "A")
+		out, err := cmd.CombinedOutput() // its exit code says whether there was an answer
+		for _, text := range want {
+			if !strings.Contains(string(out), text) {
+				t.Errorf("%s: no %q, error %v, in\n%s", name, text, err, out)
+			}
+		}
 	}
 }
 
