@@ -22,6 +22,9 @@ const maxCovertWait = time.Second
 // errNoCover is how a question ends that must not be asked in clear.
 var errNoCover = &Error{Outcome: Unencrypted}
 
+// errCut is a truncated reply where there is no other transport to have the rest over. In clear there is, for this question.
+var errCut = &Error{Outcome: Malformed, Err: errors.New("truncated")}
+
 // A covertReply is one that came encrypted, from whoever was there.
 type covertReply struct {
 	Reply
@@ -59,7 +62,10 @@ func (c *Client) askAnyone(ctx context.Context, s Server, t Transport, q wire.Qu
 		return r, err
 	}
 	msg, ok := sent.unpack(message)
-	if !ok || truncated(message) {
+	switch {
+	case truncated(message):
+		return r, errCut
+	case !ok:
 		return r, &Error{Outcome: Malformed}
 	}
 	msg.Question = []dns.Question{{Name: q.Name.Reveal(), Qtype: uint16(q.Type), Qclass: dns.ClassINET}}
@@ -171,7 +177,7 @@ type covertVerdict uint8
 const (
 	fails   covertVerdict = iota
 	slow                  // or dead
-	unknown               // it was this machine
+	unknown               // it was this machine, or the question
 )
 
 func verdictOn(err error) covertVerdict {
@@ -180,7 +186,7 @@ func verdictOn(err error) covertVerdict {
 		timed  interface{ Timeout() bool }
 	)
 	switch {
-	case errors.Is(err, errNoPlace), errors.Is(err, errClosed):
+	case errors.Is(err, errNoPlace), errors.Is(err, errClosed), errors.Is(err, errCut):
 		return unknown
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled), errors.As(err, &timed) && timed.Timeout():
 		return slow

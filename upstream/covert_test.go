@@ -356,6 +356,22 @@ func TestServersThatServeLessEncrypted(t *testing.T) {
 	x.over(UDP)
 }
 
+// What does not fit over an encrypted transport is asked for in clear, and the next question is encrypted again.
+func TestAnswersThatAreCutShort(t *testing.T) {
+	var cutting atomic.Bool
+	x := newDouble(t, func(s *resolverStub) {
+		s.respond = edited(func(m *dns.Msg) { m.Authoritative, m.RecursionAvailable, m.Truncated = true, false, cutting.Load() })
+	}, TLS)
+	x.over(UDP)
+	settle(x.client)
+	for range 3 {
+		x.over(TLS)
+		cutting.Store(true)
+		x.over(UDP)
+		cutting.Store(false)
+	}
+}
+
 // Where nothing may go out in clear, nothing does.
 func TestStrictEncryption(t *testing.T) {
 	for _, transport := range ways {

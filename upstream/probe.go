@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -89,7 +90,7 @@ func (c *Client) try(s Server, t Transport, q wire.Question) Reply {
 	case err == nil && (credible(r.Msg) || s.Encryption == Strict):
 		c.memory.foundCover(addr, t, r.setUp, now)
 		c.memory.found.Add(1)
-	case err == nil:
+	case err == nil, errors.Is(err, errCut):
 		c.memory.lostCover(addr, t, coverUnsure, now)
 	case c.closing.Err() != nil || verdictOn(err) == unknown:
 	default:
