@@ -29,6 +29,8 @@ const (
 	CacheHits
 	CacheMisses
 	CacheEvictions
+	UpstreamQueries
+	UpstreamTrials
 	RootCopied
 	RootVisits
 	TrustAnchors
@@ -61,6 +63,8 @@ var (
 	byCause   = label{"cause", []string{"not_a_query", "rate_limited", "no_slot", "late", "send_failed"}}
 	byPart    = label{"part", []string{"packets", "rrsets", "denials", "delegations", "failures"}}
 	byOutcome = label{"outcome", []string{"transferred", "unchanged", "refused", "rejected", "failed"}}
+	byWay     = label{"way", []string{"udp", "tcp", "tls", "https", "quic", "odoh"}}
+	byTrial   = label{"trial", []string{"made", "found"}}
 	byState   = label{"state", []string{"usable", "not_usable"}}
 )
 
@@ -104,6 +108,8 @@ var metrics = [metricCount]metric{
 	CacheHits:         {name: "tacit_cache_hits_total", kind: counter, help: "Look-ups that found something.", labels: []label{byPart}},
 	CacheMisses:       {name: "tacit_cache_misses_total", kind: counter, help: "Look-ups that found nothing.", labels: []label{byPart}},
 	CacheEvictions:    {name: "tacit_cache_evictions_total", kind: counter, help: "Entries given up for want of room.", labels: []label{byPart}},
+	UpstreamQueries:   {name: "tacit_upstream_queries_total", kind: counter, help: "Queries to other servers, by the way they went.", labels: []label{byWay}},
+	UpstreamTrials:    {name: "tacit_upstream_trials_total", kind: counter, help: "Encrypted transports that were tried at authoritative servers, and those that worked.", labels: []label{byTrial}},
 	RootCopied:        {name: "tacit_root_copied", kind: gauge, help: "1 if there is a copy of the root zone."},
 	RootVisits:        {name: "tacit_root_visits_total", kind: counter, help: "Visits to root servers for the copy.", labels: []label{byOutcome}},
 	TrustAnchors:      {name: "tacit_trust_anchors", kind: gauge, help: "Trust anchors, whatever their state."},

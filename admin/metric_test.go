@@ -22,6 +22,8 @@ func TestLabelsAreClosed(t *testing.T) {
 		"part":      "packets rrsets denials delegations failures",
 		"outcome":   "transferred unchanged refused rejected failed",
 		"state":     "usable not_usable",
+		"way":       "udp tcp tls https quic odoh",
+		"trial":     "made found",
 	}
 	for m := range metricCount {
 		for _, l := range metrics[m].labels {

@@ -150,16 +150,12 @@ func (k *checker) takeOption(prefix string, s setting) {
 	if k.given != nil {
 		k.given[k.path] = true
 	}
-	before := len(k.problems)
 	if o.words != nil && !slices.Contains(o.words, s.value.text) {
 		k.fail(s.value.at, "takes %s", listWords(o.words))
 		return
 	}
 	o.set(k, s.value)
 	k.remember(o, s.value)
-	if before == len(k.problems) && o.unbuilt != "" && !s.value.equals(parseStandard(o)) {
-		k.fail(s.value.at, "would %s; that is not built yet: leave it at %s", o.unbuilt, o.standard)
-	}
 }
 
 // misfit is the value, or the element of the list, that is not of the kind it should be.

@@ -16,7 +16,7 @@ The file is read strictly: an unknown key, a value of another kind and a value t
 lists all of them with their places. After SIGHUP the file is read again; if there is a mistake, what was running stays.
 
 Sizes are written as in ` + "`\"256MiB\"`" + `, times as in ` + "`\"90s\"`, `\"24h\"`" + `, addresses with a port as in
-` + "`\"127.0.0.1:5335\"`, `\"[::1]:53\"`" + `. Options marked *not built yet* are known and accept only the value that leaves their part off.
+` + "`\"127.0.0.1:5335\"`, `\"[::1]:53\"`" + `.
 `
 
 // manual is docs/configuration.md.
@@ -63,12 +63,6 @@ func (o *option) defaultText() string {
 
 func (o *option) aboutText() string {
 	text := o.about
-	if o.unbuilt != "" {
-		text += " *Not built yet.*"
-	}
-	if o.later != "" {
-		text += " *The default becomes `" + o.later + "`.*"
-	}
 	if loss := o.lossText(); loss != "" {
 		text += " *" + loss + "*"
 	}
@@ -131,12 +125,6 @@ var sampleValues = map[string]string{
 
 func (o *option) aboutPlain(g *group) string {
 	text := o.about
-	if o.unbuilt != "" {
-		text += " Not built yet."
-	}
-	if o.later != "" {
-		text += " The default becomes " + o.later + "."
-	}
 	if loss := o.lossText(); loss != "" {
 		text += " " + loss
 	}

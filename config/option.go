@@ -15,11 +15,6 @@ type option struct {
 	standard string
 	about    string // sentences for the manual
 
-	// unbuilt says what the option would do, of options whose part does not exist yet: only the default is accepted.
-	unbuilt string
-	// later is the default once the part exists, where it will be another one.
-	later string
-
 	// set checks a value of the option's kind and puts it into the configuration.
 	set func(k *checker, v value)
 }

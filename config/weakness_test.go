@@ -126,7 +126,7 @@ const harmless = `
 	listen.udp listen.tcp listen.tls listen.https listen.quic listen.http_proxies listen.proxies listen.name listen.info_url listen.cookies
 	tls.cert_file tls.key_file tls.acme_names tls.acme_directory tls.acme_mail tls.acme_cache tls.acme_http certificate.cert_file certificate.key_file
 	access.allow access.refuse
-	recursion.root_hints recursion.ipv4 recursion.ipv6 recursion.port recursion.allow_special_addresses
+	recursion.encrypt_strict recursion.root_hints recursion.ipv4 recursion.ipv6 recursion.port recursion.allow_special_addresses
 	dnssec.trust_anchors dnssec.anchor_updates dnssec.anchor_file dnssec.negative_trust_anchors dnssec.sha1 dnssec.validation_time
 	cache.shared_after cache.size cache.min_ttl cache.max_ttl cache.serve_stale cache.prefetch cache.packets
 	forward.zone forward.ca_file stub.zone stub.servers

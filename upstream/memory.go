@@ -208,7 +208,9 @@ type Stats struct {
 }
 
 // Encrypted is how many of the Queries travelled encrypted.
-func (s *Stats) Encrypted() uint64 { return s.Queries[TLS] + s.Queries[HTTPS] + s.Queries[QUIC] }
+func (s *Stats) Encrypted() uint64 {
+	return s.Queries[TLS] + s.Queries[HTTPS] + s.Queries[QUIC] + s.Queries[Oblivious]
+}
 
 // Stats returns the counts since the Memory was made.
 func (m *Memory) Stats() Stats {

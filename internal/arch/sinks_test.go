@@ -66,6 +66,7 @@ var sinksOf = map[string]map[string]statement.Sink{
 	"transports/udp.go":               {"ReadMsgUDPAddrPort": statement.Messages},
 	"transports/udp_linux.go":         {"ListenPacket": statement.Messages, "net.ListenConfig": statement.Messages},
 	"transports/udp_other.go":         {"ListenPacket": statement.Messages, "net.ListenConfig": statement.Messages},
+	"upstream/covert.go":              {"Reveal": statement.Authoritative},
 	"upstream/client.go":              {"Reveal": statement.Authoritative},
 	"upstream/quic.go":                {"DialContext": statement.Forwarders, "RemoteAddr": statement.Forwarders},
 	"upstream/system.go":              {"DialContext": statement.Authoritative, "ReadFromUDPAddrPort": statement.Authoritative, "net.Dialer": statement.Authoritative},

@@ -12,6 +12,7 @@ import (
 	"tacit/config"
 	"tacit/internal/wire"
 	"tacit/transports"
+	"tacit/upstream"
 )
 
 // samples counts everything that is published; nil while something else goes on that changes the counts, and that may wait for us.
@@ -33,6 +34,7 @@ func (s *Server) samples() *admin.Samples {
 		}
 	}
 	sampleCache(now, s.cache.Stats())
+	sampleUpstream(now, s.memory.Stats())
 	sampleCertificates(now, s.Certificates())
 	s.sampleParts(now, p)
 	return now
@@ -79,6 +81,14 @@ func sampleCache(to *admin.Samples, s cache.Stats) {
 		to.Add(admin.CacheMisses, float64(c.Misses), i)
 		to.Add(admin.CacheEvictions, float64(c.Evictions), i)
 	}
+}
+
+func sampleUpstream(to *admin.Samples, s upstream.Stats) {
+	for way, count := range s.Queries {
+		to.Add(admin.UpstreamQueries, float64(count), way)
+	}
+	to.Add(admin.UpstreamTrials, float64(s.Probes), 0)
+	to.Add(admin.UpstreamTrials, float64(s.Found), 1)
 }
 
 func sampleCertificates(to *admin.Samples, list []certificate.Status) {

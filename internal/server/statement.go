@@ -15,12 +15,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"tacit/admin"
 	"tacit/certificate"
 	"tacit/config"
 	"tacit/internal/wire"
 	"tacit/policy"
 	"tacit/statement"
 	"tacit/transports"
+	"tacit/upstream"
 )
 
 // A stated is the privacy statement as it is published: what is served in different ways is the same.
@@ -34,10 +36,11 @@ type stater struct {
 	mu      sync.Mutex // of those who renew it
 	current atomic.Pointer[stated]
 
-	// Who has something to say sets these in New, before the first restate: sessions lists the debug sessions of the last 30 days, share is
-	// the part of queries to other servers that was encrypted in the last hour. Nil: there are none, and nothing is known.
+	// Who has something to say sets it in New, before the first restate: sessions lists the debug sessions of the last 30 days. Nil: there
+	// are none.
 	sessions func() []statement.DebugSession
-	share    func() (share float64, known bool)
+
+	asked upstream.Stats // when it was last looked at what other servers were asked
 }
 
 // restateEvery is how often it is looked whether the statement is still true; observeEvery, how often what is observed is taken anew.
@@ -74,12 +77,24 @@ func (s *Server) restate() {
 
 func (s *Server) observe(p *parts, now time.Time) statement.Observed {
 	o := statement.Observed{At: now.UTC().Truncate(time.Second), RootCopied: p.hasRoot()}
-	if s.stater.share != nil {
-		if share, known := s.stater.share(); known {
-			o.EncryptedShare = &share
-		}
+	asked := s.memory.Stats()
+	if share, known := encryptedShare(&s.stater.asked, &asked); known {
+		o.EncryptedShare = &share
 	}
+	s.stater.asked = asked
 	return o
+}
+
+// encryptedShare is the part of what other servers were asked in between that was encrypted. Of few queries it would tell what they were.
+func encryptedShare(before, after *upstream.Stats) (share float64, known bool) {
+	var all uint64
+	for i := range after.Queries {
+		all += after.Queries[i] - before.Queries[i]
+	}
+	if all < admin.Crowd {
+		return 0, false
+	}
+	return float64(after.Encrypted()-before.Encrypted()) / float64(all), true
 }
 
 // addSessions lists debug sessions. While one goes on, its place is on.

@@ -106,7 +106,7 @@ func countUpstream(s upstream.Stats) admin.Upstream {
 	u := admin.Upstream{Probes: s.Probes, Found: s.Found}
 	var all uint64
 	for t, n := range s.Queries {
-		if transport := upstream.Transport(t); transport != upstream.HTTPS { // forwarders' alone
+		if transport := upstream.Transport(t); transport != upstream.HTTPS && transport != upstream.Oblivious { // forwarders' alone
 			u.Queries = append(u.Queries, admin.Sent{Transport: transport.String(), Queries: n})
 			all += n
 		}
