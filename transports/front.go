@@ -317,11 +317,16 @@ func (j *job) answer() (answer []byte) {
 
 // wipeStack writes over the stack below its caller, which would go to the next goroutine with the client's address in
 // it, wherever a call has left it.
+func wipeStack() { roomToWipe(true) }
+
+// roomToWipe makes room on the stack, and writes over it if need be.
 //
 //go:noinline
-func wipeStack() {
-	var room [4 << 10]byte
-	runtime.KeepAlive(&room)
+func roomToWipe(wipe bool) {
+	if wipe {
+		var room [4 << 10]byte
+		runtime.KeepAlive(&room)
+	}
 }
 
 // end gives slot and job back, with nothing of the client left in it.

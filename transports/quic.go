@@ -517,9 +517,4 @@ func releaseBuffer(b *[]byte) {
 	buffers.Put(b)
 }
 
-func openSocket(ctx context.Context, addr netip.AddrPort) (net.PacketConn, error) {
-	var config net.ListenConfig
-	return config.ListenPacket(ctx, family("udp", addr), addr.String())
-}
-
 var _ sender = (*doq)(nil)

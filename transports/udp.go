@@ -53,7 +53,9 @@ func (u *udpSocket) read() {
 		switch {
 		case err == nil:
 			wait.reset()
+			roomToWipe(false) // as in job.run
 			u.treat(b, received)
+			roomToWipe(len(received) < batchSize) // it may have to wait for the next
 		case u.front.isStopping() || errors.Is(err, net.ErrClosed):
 			return
 		default:

@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -105,6 +106,11 @@ func (s *signals) stop() {
 
 // runUntil serves until a signal or the end of ctx. A second signal does not wait for the drain.
 func runUntil(ctx context.Context, sent *signals, s *server.Server, path string) error {
+	clean, stop := context.WithCancel(ctx)
+	var cleaning sync.WaitGroup
+	cleaning.Go(func() { s.KeepClean(clean) })
+	defer cleaning.Wait()
+	defer stop()
 	for {
 		select {
 		case <-sent.reload:
@@ -117,6 +123,7 @@ func runUntil(ctx context.Context, sent *signals, s *server.Server, path string)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 		defer cancel()
 		_ = s.Shutdown(ctx) // clients that had to go without an answer are no failure of ours
+		s.Forget()
 		return nil
 	}
 }

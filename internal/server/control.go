@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -52,15 +50,7 @@ func (o operator) flush(forget func(*parts, *cache.Cache)) {
 	forget(s.current.Load(), s.cache)
 	s.mu.Unlock()
 	s.env.Log.Info("the cache was flushed")
-	releaseMemory()
-}
-
-// releaseMemory has the names that were forgotten leave the process. It takes two collections: interned text is held
-// weakly, and goes in the cycle after the one in which nothing refers to it any more.
-func releaseMemory() {
-	runtime.GC()
-	runtime.GC()
-	debug.FreeOSMemory()
+	wipeMemory()
 }
 
 // List lists the zones that are not validated.
