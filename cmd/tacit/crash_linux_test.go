@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -17,7 +18,19 @@ import (
 // The test binary is tacit, too, where this variable names a configuration: so it can crash.
 const crashVariable = "TACIT_CRASH_SERVE"
 
+// explodeVariable has it end by itself, in one of the ways of explosions.
+const explodeVariable = "TACIT_CRASH_BY"
+
 func init() {
+	if os.Getenv(reportVariable) != "" {
+		main()
+		os.Exit(0)
+	}
+	if way := os.Getenv(explodeVariable); way != "" {
+		guardCrashes(os.Stderr)
+		fmt.Println("Ctrl-C")
+		explosions[way](crashMarker, netip.MustParseAddr(crashAddress))
+	}
 	if path := os.Getenv(crashVariable); path != "" {
 		os.Args = []string{"tacit", "serve", "--config", path}
 		main()
@@ -55,7 +68,7 @@ func TestCrashesTellNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			said := crash(t, directory, c.signal, `exec "$0"`, self, crashVariable+"="+path, "GOTRACEBACK="+c.traceback)
-			if !strings.Contains(said, "goroutine ") {
+			if !strings.Contains(said, "crashed by a ") || strings.Contains(said, "0x") {
 				t.Fatalf("it did not crash: %s", said)
 			}
 			for _, origin := range origins {
@@ -79,7 +92,63 @@ func TestCrashesTellNothing(t *testing.T) {
 	}
 }
 
-// crash starts a program in a directory, with as many cores as can be had, ends it by a signal once it is there, and returns what it
+const (
+	crashMarker  = "q7xvcrash.example"
+	crashAddress = "198.51.100.77"
+)
+
+// Explosions are the ways in which a program in Go ends against its will.
+var explosions = map[string]func(name string, addr netip.Addr){
+	"a panic in main":      explode,
+	"a panic elsewhere":    func(name string, addr netip.Addr) { go explode(name, addr); select {} },
+	"a panic with a panic": func(name string, addr netip.Addr) { defer explode(name, addr); explode(name, addr) },
+	"an error of the runtime": func(name string, addr netip.Addr) {
+		var none map[string]netip.Addr
+		none[name] = addr
+	},
+	"what nobody can recover from": func(name string, addr netip.Addr) {
+		shared := map[string]netip.Addr{}
+		go func() {
+			for {
+				shared[name] = addr
+			}
+		}()
+		for {
+			shared[name] = addr
+		}
+	},
+}
+
+//go:noinline
+func explode(name string, addr netip.Addr) { panic(name + " " + addr.String()) }
+
+// However a program ends that has clients: what is said of it is where the code was, with no value and no address in it.
+func TestCrashReportHoldsCodePositionsOnly(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for way := range explosions {
+		for _, traceback := range []string{"none", "all", "system"} {
+			t.Run(way+" with "+traceback, func(t *testing.T) {
+				said := crash(t, t.TempDir(), 0, `exec "$0"`, self, explodeVariable+"="+way, "GOTRACEBACK="+traceback)
+				for _, value := range []string{"q7xv", crashAddress, hex.EncodeToString([]byte{198, 51, 100, 77}), "0x", "goroutine ", ".go:"} {
+					if strings.Contains(said, value) {
+						t.Errorf("%q is told: %s", value, said)
+					}
+				}
+				if !strings.HasPrefix(said, "tacit: crashed by a ") {
+					t.Errorf("it says %q", said)
+				}
+				if !regexp.MustCompile(`tacit/cmd/tacit\.\S+:\d+`).MatchString(said) {
+					t.Errorf("no position is told: %s", said)
+				}
+			})
+		}
+	}
+}
+
+// crash starts a program in a directory, with as many cores as can be had, ends it by a signal, unless it is 0, once it is there, and returns what it
 // has said on its standard error.
 func crash(t *testing.T, directory string, signal syscall.Signal, program, argument string, environment ...string) string {
 	t.Helper()
@@ -99,7 +168,7 @@ func crash(t *testing.T, directory string, signal syscall.Signal, program, argum
 			break
 		}
 	}
-	if err := cmd.Process.Signal(signal); err != nil {
+	if err := cmd.Process.Signal(signal); err != nil && signal != 0 {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait() // it was ended by a signal

@@ -28,7 +28,15 @@ func main() {
 	hideMemory()
 	// Libraries log by the standard logger, at the bidding of environment variables, what they have on the wire.
 	slog.SetDefault(slog.New(slog.DiscardHandler))
-	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
+	if reportVariable != "" && os.Getenv(reportVariable) != "" {
+		reportCrash(os.Stdin, os.Stderr)
+		return
+	}
+	stderr := os.Stderr
+	if len(os.Args) > 1 && (os.Args[1] == "serve" || os.Args[1] == "lab") { // what has clients
+		stderr = guardCrashes(stderr)
+	}
+	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, stderr))
 }
 
 // run is main without the process.
