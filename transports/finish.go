@@ -2,6 +2,7 @@ package transports
 
 import (
 	"math"
+	"net"
 	"time"
 
 	"tacit/internal/wire"
@@ -11,6 +12,7 @@ import (
 type link struct {
 	transport Transport
 	idle      time.Duration // how long the connection may stay idle: for the keepalive option
+	conn      net.Conn      // over TLS and HTTPS; nil where it is not known
 	tally     *tally        // where a reader of many messages counts; nil: at once
 }
 

@@ -24,6 +24,8 @@ type front struct {
 	limits    Limits
 	now       func() time.Time
 	log       *slog.Logger
+	minTLS    uint16
+	validates func() bool // nil: not known
 
 	quota       *Quota
 	noCookies   bool
@@ -42,7 +44,7 @@ type front struct {
 func newFront(o Options) *front {
 	f := &front{
 		limits: o.Limits.withDefaults(), quota: o.Quota, keeper: o.Keeper, now: o.Now, log: o.Log, noCookies: o.NoCookies, sharedAfter: o.SharedAfter,
-		stopping: make(chan struct{}),
+		minTLS: o.MinTLS, validates: o.Validates, stopping: make(chan struct{}),
 	}
 	if f.quota == nil {
 		f.quota = &Quota{}
@@ -157,6 +159,8 @@ func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 		return f.reject(v.answer, q, q.Rcode, q.Reason, l), answered
 	case q.Type == wire.TypeANY:
 		return f.minimal(v.answer, q, l), answered
+	case isWhoami(q):
+		return f.aboutAsker(v.answer, q, addr, l), answered
 	}
 	q.View = view
 	return nil, missed

@@ -306,7 +306,7 @@ func (h *http2Conn) ask(id uint32, s *http2Stream) error {
 	q := s.query
 	defer clear(q.message)
 	defer h.visit.end()
-	f, l := h.doh.front, link{transport: h.transport}
+	f, l := h.doh.front, link{transport: h.transport, conn: h.conn}
 	answer, o := f.receive(h.visit, q.message, h.client(), l)
 	switch o {
 	case dropped:

@@ -42,6 +42,8 @@ type Options struct {
 	Certificates Certificates
 	// MinTLS is the oldest version of TLS over TCP, as crypto/tls numbers them: 1.2 or 1.3. 0: 1.3.
 	MinTLS uint16
+	// Validates reports whether answers are validated, for whoami.tacit. Nil: it is not said.
+	Validates func() bool
 	// AltSvc is the port of HTTP/3 that clients of HTTPS are told of (RFC 7838). 0: none.
 	AltSvc uint16
 

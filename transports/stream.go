@@ -217,7 +217,7 @@ func (s *stream) mayWaitOn() bool {
 // receive answers a message at once, or leaves it to a job.
 func (s *stream) receive(msg []byte) error {
 	defer s.visit.end()
-	l := link{transport: s.transport, idle: s.conns.idle(s.transport), tally: &s.tally}
+	l := link{transport: s.transport, idle: s.conns.idle(s.transport), conn: s.conn, tally: &s.tally}
 	answer, o := s.front.receive(s.visit, msg, s.client(), l)
 	if o == missed {
 		l.tally = nil // a job ends elsewhere

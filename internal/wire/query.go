@@ -20,6 +20,7 @@ type Query struct {
 	Cookie    []byte // client cookie and, behind it, the server cookie (RFC 7873 section 4), nil without
 	Keepalive bool   // edns-tcp-keepalive (RFC 7828)
 	Padding   bool   // padding (RFC 7830)
+	Subnet    bool   // client-subnet (RFC 7871), of which nothing else is read
 
 	// What to answer when Parse returns Reject.
 	Rcode  Rcode
@@ -51,6 +52,7 @@ const (
 
 // EDNS option codes (IANA registry).
 const (
+	OptionSubnet    = 8
 	OptionCookie    = 10
 	OptionKeepalive = 11
 	OptionPadding   = 12
@@ -99,7 +101,7 @@ const minUDPSize = 512
 // forgetEDNS undoes what was read of an OPT record before the message turned out to be malformed: the answer goes out
 // as to a client without EDNS.
 func (q *Query) forgetEDNS() {
-	q.EDNS, q.DO, q.CO, q.Keepalive, q.Padding = false, false, false, false, false
+	q.EDNS, q.DO, q.CO, q.Keepalive, q.Padding, q.Subnet = false, false, false, false, false, false
 	q.UDPSize, q.Cookie = minUDPSize, nil
 }
 
@@ -244,6 +246,8 @@ func (q *Query) takeOption(code uint16, value []byte) bool {
 		q.Keepalive = true
 	case OptionPadding:
 		q.Padding = true
+	case OptionSubnet:
+		q.Subnet = true
 	}
 	return true
 }
