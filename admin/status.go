@@ -51,6 +51,8 @@ type Transport struct {
 	Connections int64  `json:"connections"` // open now
 	Shed        uint64 `json:"shed"`        // connections closed to make room for new ones
 	Panics      uint64 `json:"panics"`
+	// Failures are the answers with SERVFAIL, by the label of why (RFC 8914); no cause that has not been met.
+	Failures map[string]uint64 `json:"failures"`
 }
 
 // An Upstream counts what went to authoritative servers since the start.

@@ -20,7 +20,9 @@ type Counters struct {
 	answers [maxCountedRcode + 1]atomic.Uint64
 	types   [len(countedTypes) + 1]atomic.Uint64 // of answers; the last is all other types
 	drops   [causeCount]atomic.Uint64
-	_       [2 * cacheLine]byte // the next transport's
+
+	failures [wire.EDECodes]atomic.Uint64 // by the first extended error of what was answered with SERVFAIL
+	_        [2 * cacheLine]byte          // the next transport's
 }
 
 // cacheLine is what processors fetch at a time; they fetch the one beside it, too.
@@ -53,6 +55,18 @@ func positionOf(t wire.Type) int {
 		return int(positions[t]) - 1
 	}
 	return len(countedTypes)
+}
+
+// Failures returns the number of questions answered with SERVFAIL for a cause (RFC 8914).
+func (c *Counters) Failures(e wire.EDE) uint64 { return c.failures[min(e, wire.EDECodes-1)].Load() }
+
+// countFailure counts why an answer is SERVFAIL. It is not told what was asked, and its labels are a closed set.
+func (f *front) countFailure(errors []wire.ExtendedError, l link) {
+	cause := wire.EDEOther
+	if len(errors) > 0 && errors[0].Code < wire.EDECodes {
+		cause = errors[0].Code
+	}
+	f.counters[l.transport].failures[cause].Add(1)
 }
 
 // Drops returns the number of queries left without an answer for a cause.

@@ -84,6 +84,9 @@ func (f *front) minimal(buf []byte, q *wire.Query, l link) []byte {
 func (f *front) seal(msg []byte, q *wire.Query, rcode wire.Rcode, errors []wire.ExtendedError, l link) []byte {
 	f.countAnswer(rcode, l)
 	f.countType(q.Type, l)
+	if rcode == wire.ServFail {
+		f.countFailure(errors, l)
+	}
 	if !q.EDNS {
 		return msg
 	}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -236,6 +238,7 @@ func writeStatus(w io.Writer, s admin.Status) error {
 	for _, x := range s.Transports {
 		t.row(x.Name, x.Queries, x.Recalled, x.Truncated, x.Dropped, x.Connections, x.Shed, x.Panics)
 	}
+	writeFailures(t, s.Transports)
 	if len(s.Certificates) > 0 {
 		t.row()
 		t.row("certificate", "state", "until", "pin")
@@ -281,6 +284,21 @@ func writeUpstream(t table, u *admin.Upstream) {
 		t.row(sent.Transport, sent.Queries)
 	}
 	t.row(fmt.Sprintf("%.1f %% of the questions to authoritative servers were encrypted; of %d tries, %d found a way.", u.Encrypted, u.Probes, u.Found))
+}
+
+// writeFailures shows why questions could not be answered.
+func writeFailures(t table, list []admin.Transport) {
+	first := true
+	for _, x := range list {
+		for _, cause := range slices.Sorted(maps.Keys(x.Failures)) {
+			if first {
+				t.row()
+				t.row("failed over", "cause", "answers")
+				first = false
+			}
+			t.row(x.Name, cause, x.Failures[cause])
+		}
+	}
 }
 
 func describeZones(z *admin.Zones) string {

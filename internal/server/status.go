@@ -6,6 +6,7 @@ import (
 
 	"tacit/admin"
 	"tacit/cache"
+	"tacit/internal/wire"
 	"tacit/transports"
 	"tacit/upstream"
 )
@@ -77,6 +78,14 @@ func add(t *admin.Transport, c *transports.Counters) {
 	t.Connections += c.Connections.Load()
 	t.Shed += c.Shed.Load()
 	t.Panics += c.Panics.Load()
+	for cause := range wire.EDE(wire.EDECodes) {
+		if n := c.Failures(cause); n > 0 {
+			if t.Failures == nil {
+				t.Failures = map[string]uint64{}
+			}
+			t.Failures[cause.Label()] += n
+		}
+	}
 	for _, cause := range transports.Causes() {
 		t.Dropped += c.Drops(cause)
 	}

@@ -118,6 +118,28 @@ const (
 	EDESynthesized               EDE = 29
 )
 
+// EDECodes is more than any code that has a label.
+const EDECodes = 32
+
+var labelsEDE = [EDECodes]string{
+	EDEOther: "other", EDEUnsupportedDNSKEY: "unsupported_dnskey", EDEUnsupportedDSDigest: "unsupported_ds_digest", EDEStaleAnswer: "stale_answer",
+	EDEForgedAnswer: "forged_answer", EDEIndeterminate: "indeterminate", EDEBogus: "bogus", EDESignatureExpired: "signature_expired",
+	EDESignatureNotYetValid: "signature_not_yet_valid", EDEDNSKEYMissing: "dnskey_missing", EDERRSIGsMissing: "rrsigs_missing",
+	EDENoZoneKeyBit: "no_zone_key_bit", EDENSECMissing: "nsec_missing", EDECachedError: "cached_error", EDENotReady: "not_ready",
+	EDEBlocked: "blocked", EDECensored: "censored", EDEFiltered: "filtered", EDEProhibited: "prohibited", EDEStaleNXDomain: "stale_nxdomain",
+	EDENotAuthoritative: "not_authoritative", EDENotSupported: "not_supported", EDENoReachableAuthority: "no_reachable_authority",
+	EDENetworkError: "network_error", EDEInvalidData: "invalid_data", EDEUnsupportedNSEC3Iteration: "unsupported_nsec3_iterations",
+	EDESynthesized: "synthesized",
+}
+
+// Label is a code in a word, one of a closed set.
+func (e EDE) Label() string {
+	if e < EDECodes && labelsEDE[e] != "" {
+		return labelsEDE[e]
+	}
+	return labelsEDE[EDEOther]
+}
+
 // An ExtendedError says to the asker, and only to the asker, why an answer is what it is (RFC 8914). Text is a
 // constant or names limits and steps; it never holds an address.
 type ExtendedError struct {
