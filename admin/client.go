@@ -86,6 +86,49 @@ func (c *Client) Statement(ctx context.Context) (s json.RawMessage, err error) {
 	return s, err
 }
 
+// Debug watches a name, and calls show for each event, until the time is over or ctx is done.
+func (c *Client) Debug(ctx context.Context, name string, lifetime time.Duration, reason string, show func(DebugEvent) error) error {
+	body, err := json.Marshal(command{Name: name, For: lifetime.String(), Reason: reason})
+	if err != nil {
+		return err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://tacit/debug", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	endless := http.Client{Transport: c.http.Transport}
+	response, err := endless.Do(request)
+	if err != nil {
+		return c.explain(err)
+	}
+	defer response.Body.Close()
+	lines := json.NewDecoder(response.Body)
+	if response.StatusCode != http.StatusOK {
+		return c.refusal(response, lines)
+	}
+	for {
+		var e DebugEvent
+		switch err := lines.Decode(&e); {
+		case errors.Is(err, io.EOF), ctx.Err() != nil:
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := show(e); err != nil {
+			return err
+		}
+	}
+}
+
+// refusal is the error that an answer holds.
+func (c *Client) refusal(response *http.Response, body *json.Decoder) error {
+	var e Error
+	if body.Decode(&e) != nil || e.Text == "" {
+		return fmt.Errorf("%s: answers %s, as a tacit of this version would not", c.path, response.Status)
+	}
+	return &e
+}
+
 func (c *Client) do(ctx context.Context, method, path string, order command, result any) error {
 	body, err := json.Marshal(order)
 	if err != nil {
@@ -107,11 +150,7 @@ func (c *Client) do(ctx context.Context, method, path string, order command, res
 		}
 		return d.Decode(result)
 	}
-	var e Error
-	if d.Decode(&e) != nil || e.Text == "" {
-		return fmt.Errorf("%s: answers %s, as a tacit of this version would not", c.path, response.Status)
-	}
-	return &e
+	return c.refusal(response, d)
 }
 
 // explain says what a failure to connect means.

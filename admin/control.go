@@ -28,6 +28,8 @@ type Options struct {
 	Process    Process
 	// Statement is the privacy statement in JSON.
 	Statement func() []byte
+	// Debugger shows what becomes of one name. Nil: nothing does.
+	Debugger Debugger
 	// Panicked is told of each command that has panicked, while its stack is still there. Nil: nobody is.
 	Panicked func()
 }
@@ -50,6 +52,24 @@ type Exceptions interface {
 type Process interface {
 	Status() Status
 	Reload(ctx context.Context) error
+}
+
+// A Debugger shows one operator for a time what becomes of questions for one name.
+type Debugger interface {
+	// Debug calls tell for each event, until the time is over or ctx is done, which it is when the terminal has gone away.
+	Debug(ctx context.Context, name wire.Name, lifetime time.Duration, reason string, tell func(DebugEvent) error) error
+}
+
+// A DebugEvent is a question for the name, or an answer to one.
+type DebugEvent struct {
+	After     time.Duration `json:"after"`            // the beginning of the session
+	Client    string        `json:"client,omitempty"` // c1, c2 and so on in a question; new ones in each session
+	Transport string        `json:"transport"`
+	Type      string        `json:"type"`
+	DO        bool          `json:"do"`
+	CD        bool          `json:"cd"`
+	Rcode     string        `json:"rcode,omitempty"` // in an answer
+	Errors    []string      `json:"errors,omitempty"`
 }
 
 // Time-outs. A reload or a flush takes less than a second; a client is a command on the same machine.

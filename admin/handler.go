@@ -56,6 +56,7 @@ func newHandler(o Options) http.Handler {
 	for pattern, run := range h.commands() {
 		mux.HandleFunc(pattern, h.answer(run))
 	}
+	mux.HandleFunc("POST /debug", h.debug) // whose answer has no end of its own
 	return mux
 }
 
@@ -120,6 +121,53 @@ func write(w http.ResponseWriter, result any, err error) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)
 	_ = json.NewEncoder(w).Encode(result)
+}
+
+// debug writes events as they come, a line each, for as long as somebody reads them.
+func (h *handler) debug(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if recover() != nil { // its value may hold a name
+			h.Panicked()
+		}
+	}()
+	c, err := readCommand(w, r)
+	var name wire.Name
+	var lifetime time.Duration
+	if err == nil {
+		name, lifetime, err = h.readDebug(c)
+	}
+	if err != nil {
+		write(w, nil, err)
+		return
+	}
+	control, begun := http.NewResponseController(w), false
+	_ = control.SetReadDeadline(time.Time{}) // that the terminal goes away is read
+	_ = control.SetWriteDeadline(time.Time{})
+	tell := func(e DebugEvent) error {
+		begun = true
+		return errors.Join(json.NewEncoder(w).Encode(e), control.Flush())
+	}
+	if err := h.Debugger.Debug(r.Context(), name, lifetime, c.Reason, tell); err != nil && !begun {
+		write(w, nil, err)
+	}
+}
+
+var errDebug = &Error{Text: "nothing can be watched here"}
+
+func (h *handler) readDebug(c command) (name wire.Name, lifetime time.Duration, err error) {
+	if h.Debugger == nil {
+		return name, 0, errDebug
+	}
+	if name, err = parseName(c.Name); err != nil {
+		return name, 0, err
+	}
+	if lifetime, err = time.ParseDuration(c.For); err != nil {
+		return name, 0, errFor
+	}
+	if strings.ContainsFunc(c.Reason, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return name, 0, errPrint
+	}
+	return name, lifetime, nil
 }
 
 func (h *handler) flush(_ context.Context, c command) (any, error) {

@@ -19,6 +19,8 @@ type Status struct {
 	// transports.
 	Certificates []Certificate `json:"certificates"`
 	Panics       uint64        `json:"panics"` // that ended no query, but a resolution or something else that tacit does by itself
+	// DebugSessions is how often somebody has watched what becomes of a name.
+	DebugSessions uint64 `json:"debug_sessions"`
 }
 
 // Zones are those that are served with authority.

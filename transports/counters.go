@@ -21,8 +21,8 @@ type Counters struct {
 	types   [len(countedTypes) + 1]atomic.Uint64 // of answers; the last is all other types
 	drops   [causeCount]atomic.Uint64
 
-	failures [wire.EDECodes]atomic.Uint64 // by the first extended error of what was answered with SERVFAIL
-	_        [2 * cacheLine]byte          // the next transport's
+	failures [wire.CodesOfEDE]atomic.Uint64 // by the first extended error of what was answered with SERVFAIL
+	_        [2 * cacheLine]byte            // the next transport's
 }
 
 // cacheLine is what processors fetch at a time; they fetch the one beside it, too.
@@ -58,12 +58,12 @@ func positionOf(t wire.Type) int {
 }
 
 // Failures returns the number of questions answered with SERVFAIL for a cause (RFC 8914).
-func (c *Counters) Failures(e wire.EDE) uint64 { return c.failures[min(e, wire.EDECodes-1)].Load() }
+func (c *Counters) Failures(e wire.EDE) uint64 { return c.failures[min(e, wire.CodesOfEDE-1)].Load() }
 
 // countFailure counts why an answer is SERVFAIL. It is not told what was asked, and its labels are a closed set.
 func (f *front) countFailure(errors []wire.ExtendedError, l link) {
 	cause := wire.EDEOther
-	if len(errors) > 0 && errors[0].Code < wire.EDECodes {
+	if len(errors) > 0 && errors[0].Code < wire.CodesOfEDE {
 		cause = errors[0].Code
 	}
 	f.counters[l.transport].failures[cause].Add(1)

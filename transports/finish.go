@@ -84,6 +84,7 @@ func (f *front) minimal(buf []byte, q *wire.Query, l link) []byte {
 func (f *front) seal(msg []byte, q *wire.Query, rcode wire.Rcode, errors []wire.ExtendedError, l link) []byte {
 	f.countAnswer(rcode, l)
 	f.countType(q.Type, l)
+	f.watch.answered(q, rcode, errors, l)
 	if rcode == wire.ServFail {
 		f.countFailure(errors, l)
 	}

@@ -26,6 +26,7 @@ type front struct {
 	log       *slog.Logger
 	minTLS    uint16
 	validates func() bool // nil: not known
+	watch     *Watch      // nil: nothing can be watched
 
 	quota       *Quota
 	noCookies   bool
@@ -44,7 +45,7 @@ type front struct {
 func newFront(o Options) *front {
 	f := &front{
 		limits: o.Limits.withDefaults(), quota: o.Quota, keeper: o.Keeper, now: o.Now, log: o.Log, noCookies: o.NoCookies, sharedAfter: o.SharedAfter,
-		minTLS: o.MinTLS, validates: o.Validates, stopping: make(chan struct{}),
+		minTLS: o.MinTLS, validates: o.Validates, watch: o.Watch, stopping: make(chan struct{}),
 	}
 	if f.quota == nil {
 		f.quota = &Quota{}
@@ -163,6 +164,7 @@ func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 		return f.aboutAsker(v.answer, q, addr, l), answered
 	}
 	q.View = view
+	f.watch.asked(q, addr, l)
 	return nil, missed
 }
 

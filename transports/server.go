@@ -44,6 +44,8 @@ type Options struct {
 	MinTLS uint16
 	// Validates reports whether answers are validated, for whoami.tacit. Nil: it is not said.
 	Validates func() bool
+	// Watch lets an operator see for a time what becomes of one name. Nil: nobody can.
+	Watch *Watch
 	// AltSvc is the port of HTTP/3 that clients of HTTPS are told of (RFC 7838). 0: none.
 	AltSvc uint16
 

@@ -32,8 +32,8 @@ func guardCrashes(stderr *os.File) *os.File {
 		return stderr
 	}
 	defer nowhere.Close()
-	others := os.NewFile(uintptr(kept), stderr.Name()) //nolint:gosec // a descriptor is not negative
-	startReporter(others)                              // without one a crash says nothing at all
+	others := os.NewFile(uintptr(kept), stderr.Name())
+	startReporter(others) // without one a crash says nothing at all
 	if unix.Dup3(int(nowhere.Fd()), int(stderr.Fd()), 0) != nil {
 		return stderr
 	}
@@ -50,8 +50,8 @@ func startReporter(stderr *os.File) {
 		return
 	}
 	defer reader.Close()
-	defer writer.Close() // the runtime has its own
-	cmd := exec.Command(self)
+	defer writer.Close()      // the runtime has its own
+	cmd := exec.Command(self) //nolint:gosec // the program that runs
 	cmd.Env, cmd.Stdin, cmd.Stderr = []string{reportVariable + "=1"}, reader, stderr
 	if cmd.Start() != nil {
 		return
@@ -139,11 +139,10 @@ func buildID() string {
 	if !ok {
 		return "of an unknown build"
 	}
-	id := info.Main.Version
 	for _, s := range info.Settings {
 		if s.Key == "vcs.revision" {
-			id += " " + s.Value
+			return info.Main.Version + " " + s.Value
 		}
 	}
-	return id
+	return info.Main.Version
 }

@@ -103,8 +103,8 @@ var explosions = map[string]func(name string, addr netip.Addr){
 	"a panic elsewhere":    func(name string, addr netip.Addr) { go explode(name, addr); select {} },
 	"a panic with a panic": func(name string, addr netip.Addr) { defer explode(name, addr); explode(name, addr) },
 	"an error of the runtime": func(name string, addr netip.Addr) {
-		var none map[string]netip.Addr
-		none[name] = addr
+		list := []netip.Addr{addr}
+		list[len(name)] = addr
 	},
 	"what nobody can recover from": func(name string, addr netip.Addr) {
 		shared := map[string]netip.Addr{}

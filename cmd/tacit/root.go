@@ -19,7 +19,7 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	root.AddCommand(newServe(), newCheck(), newTrace(), newFlush(), newNTA(), newStatus(), newPrivacy(), newReload(), newAnchors(), newLab(),
+	root.AddCommand(newServe(), newCheck(), newTrace(), newFlush(), newNTA(), newStatus(), newPrivacy(), newDebug(), newReload(), newAnchors(), newLab(),
 		newClient(), newDevCert(), newZone(), newVersion(), newMan())
 	return root
 }

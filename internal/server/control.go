@@ -25,6 +25,7 @@ var (
 	_ admin.Cache      = operator{}
 	_ admin.Exceptions = operator{}
 	_ admin.Process    = operator{}
+	_ admin.Debugger   = operator{}
 )
 
 var errNotValidated = errors.New("nothing is validated: dnssec.validate is false")
@@ -231,7 +232,7 @@ func (s *Server) openControl(ctx context.Context, c *config.Config) (*admin.Cont
 		return s.control, nil
 	}
 	o := operator{s}
-	control, err := admin.Listen(ctx, admin.Options{Path: path, Cache: o, Exceptions: o, Process: o, Statement: o.Statement, Panicked: s.env.panics.report})
+	control, err := admin.Listen(ctx, admin.Options{Path: path, Cache: o, Exceptions: o, Process: o, Statement: o.Statement, Debugger: o, Panicked: s.env.panics.report})
 	if err != nil {
 		return nil, fmt.Errorf("admin.control: %w", err)
 	}

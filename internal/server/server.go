@@ -35,6 +35,8 @@ type Server struct {
 	publishing sync.Once
 	leaving    atomic.Bool
 	stater     stater
+	watch      transports.Watch
+	sessions   debugSessions
 
 	mu        sync.Mutex // of all below: start, reload, the commands of the operator, and shutdown exclude each other
 	cache     *cache.Cache

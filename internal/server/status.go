@@ -21,7 +21,7 @@ func (o operator) Status() admin.Status {
 	status := admin.Status{
 		Version: version(), Config: p.config.File, Started: s.started, Uptime: int64(now.Sub(s.started) / time.Second),
 		Transports: s.countTransports(), Certificates: []admin.Certificate{}, Cache: countCache(s.cache.Stats()), Upstream: countUpstream(s.memory.Stats()), Anchors: []admin.Anchor{}, Exceptions: o.List(),
-		Panics: s.env.panics.count.Load(),
+		Panics: s.env.panics.count.Load(), DebugSessions: s.sessions.total.Load(),
 	}
 	if p.validation != nil {
 		for _, a := range p.keeper.List() {
@@ -78,7 +78,7 @@ func add(t *admin.Transport, c *transports.Counters) {
 	t.Connections += c.Connections.Load()
 	t.Shed += c.Shed.Load()
 	t.Panics += c.Panics.Load()
-	for cause := range wire.EDE(wire.EDECodes) {
+	for cause := range wire.EDE(wire.CodesOfEDE) {
 		if n := c.Failures(cause); n > 0 {
 			if t.Failures == nil {
 				t.Failures = map[string]uint64{}

@@ -118,10 +118,10 @@ const (
 	EDESynthesized               EDE = 29
 )
 
-// EDECodes is more than any code that has a label.
-const EDECodes = 32
+// CodesOfEDE is more than any code that has a label.
+const CodesOfEDE = 32
 
-var labelsEDE = [EDECodes]string{
+var labelsEDE = [CodesOfEDE]string{
 	EDEOther: "other", EDEUnsupportedDNSKEY: "unsupported_dnskey", EDEUnsupportedDSDigest: "unsupported_ds_digest", EDEStaleAnswer: "stale_answer",
 	EDEForgedAnswer: "forged_answer", EDEIndeterminate: "indeterminate", EDEBogus: "bogus", EDESignatureExpired: "signature_expired",
 	EDESignatureNotYetValid: "signature_not_yet_valid", EDEDNSKEYMissing: "dnskey_missing", EDERRSIGsMissing: "rrsigs_missing",
@@ -134,7 +134,7 @@ var labelsEDE = [EDECodes]string{
 
 // Label is a code in a word, one of a closed set.
 func (e EDE) Label() string {
-	if e < EDECodes && labelsEDE[e] != "" {
+	if e < CodesOfEDE && labelsEDE[e] != "" {
 		return labelsEDE[e]
 	}
 	return labelsEDE[EDEOther]
