@@ -72,8 +72,8 @@ func (s *Server) countQueries() (sum uint64) {
 // The collector frees and does not erase: what was freed stays as it is until its place is taken, and a place among others that are
 // in use is not given back to the system either. So it collects, takes all places that are free, which writes zeros to
 // them, and gives everything back. It does not reach what lies below the calls of goroutines that go on (transports.wipeStack
-// does), nor what is in use. One processor is kept busy for some milliseconds; the others stand still, because each has a
-// stock of free places of its own.
+// does), nor what is in use, nor all of the pages that others take meanwhile. One processor
+// is kept busy for some 50 ms; the others stand still, because each has a stock of free places of its own.
 func wipeMemory() {
 	wiping.Lock()
 	defer wiping.Unlock()
