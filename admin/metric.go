@@ -42,6 +42,7 @@ const (
 	ZoneBytes
 	ZoneFilesMistaken
 	PrivacyWeaknesses
+	DebugSessions
 	metricCount
 )
 
@@ -120,6 +121,7 @@ var metrics = [metricCount]metric{
 	ZoneRecords:       {name: "tacit_zone_records", kind: gauge, help: "Their records."},
 	ZoneBytes:         {name: "tacit_zone_bytes", kind: gauge, help: "Memory that they take."},
 	ZoneFilesMistaken: {name: "tacit_zone_files_mistaken", kind: gauge, help: "Zone files with mistakes."},
+	DebugSessions:     {name: "tacit_debug_sessions_total", kind: counter, help: "Times in which an operator watched a name."},
 	PrivacyWeaknesses: {name: "tacit_privacy_weaknesses", kind: gauge, help: "Options whose values give up privacy; tacit privacy names them."},
 }
 

@@ -152,7 +152,7 @@ func (s *secrets) renewed(now time.Time) *secrets {
 // forge an address there, and it would tell one client from another.
 func (f *front) takeCookie(v *visit, addr netip.Addr, l link) {
 	q := &v.query
-	if q.Cookie == nil {
+	if v.baked = q.Cookie != nil; !v.baked {
 		return
 	}
 	if f.noCookies || l.transport != UDP && l.transport != TCP {

@@ -76,7 +76,8 @@ type visit struct {
 	reach  int    // how far into it one was written: what was truncated is longer than it looks
 	now    time.Time
 	cookie [cookieSize]byte // that the client is given
-	proven bool             // it had one, and is where it says it is
+	baked  bool             // it had one
+	proven bool             // ... and is where it says it is
 }
 
 // maxKept is the largest buffer that is kept for the next message.
@@ -84,7 +85,7 @@ const maxKept = 16 << 10
 
 // end forgets the message: nothing of a client stays in a reader that waits for the next one.
 func (v *visit) end() {
-	v.query, v.cookie, v.proven = wire.Query{}, [cookieSize]byte{}, false
+	v.query, v.cookie, v.baked, v.proven = wire.Query{}, [cookieSize]byte{}, false, false
 	clear(v.answer[:min(v.reach, cap(v.answer))])
 	if v.answer, v.reach = v.answer[:0], 0; cap(v.answer) > maxKept {
 		v.answer = nil
@@ -161,7 +162,7 @@ func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 	case q.Type == wire.TypeANY:
 		return f.minimal(v.answer, q, l), answered
 	case isWhoami(q):
-		return f.aboutAsker(v.answer, q, addr, l), answered
+		return f.aboutAsker(v, addr, l), answered
 	}
 	q.View = view
 	f.watch.asked(q, addr, l)

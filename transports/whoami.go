@@ -13,8 +13,9 @@ import (
 const whoami = "\x06whoami\x05tacit\x00"
 
 // aboutAsker answers a question for whoami: with TXT how it has come, with A and AAAA where it has come from.
-func (f *front) aboutAsker(buf []byte, q *wire.Query, addr netip.Addr, l link) []byte {
-	msg, count := wire.AppendRejection(buf[:0], q, wire.NoError), 0
+func (f *front) aboutAsker(v *visit, addr netip.Addr, l link) []byte {
+	q := &v.query
+	msg, count := wire.AppendRejection(v.answer[:0], q, wire.NoError), 0
 	add := func(rdata []byte) {
 		msg = append(msg, "\xc0\x0c"...)
 		msg = binary.BigEndian.AppendUint16(msg, uint16(q.Type))
@@ -24,7 +25,7 @@ func (f *front) aboutAsker(buf []byte, q *wire.Query, addr netip.Addr, l link) [
 	}
 	switch addr = addr.Unmap(); {
 	case q.Type == wire.TypeTXT:
-		for _, text := range f.describe(q, l) {
+		for _, text := range f.describe(v, l) {
 			add(append([]byte{byte(len(text))}, text...))
 		}
 	case q.Type == wire.TypeA && addr.Is4(), q.Type == wire.TypeAAAA && addr.Is6():
@@ -35,7 +36,8 @@ func (f *front) aboutAsker(buf []byte, q *wire.Query, addr netip.Addr, l link) [
 }
 
 // describe says how a question has come.
-func (f *front) describe(q *wire.Query, l link) []string {
+func (f *front) describe(v *visit, l link) []string {
+	q := &v.query
 	said := func(is bool) string {
 		if is {
 			return "yes"
@@ -44,7 +46,7 @@ func (f *front) describe(q *wire.Query, l link) []string {
 	}
 	list := []string{
 		"transport=" + l.transport.String(), "encryption=" + f.encryption(l),
-		"edns=" + said(q.EDNS), "padded=" + said(q.Padding), "client-subnet=" + said(q.Subnet), "cookie=" + said(q.Cookie != nil),
+		"edns=" + said(q.EDNS), "padded=" + said(q.Padding), "client-subnet=" + said(q.Subnet), "cookie=" + said(v.baked),
 		"do=" + said(q.DO), "ad=" + said(q.AD), "cd=" + said(q.CD),
 	}
 	if f.validates != nil {

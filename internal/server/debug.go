@@ -11,6 +11,7 @@ import (
 
 	"tacit/admin"
 	"tacit/internal/wire"
+	"tacit/statement"
 	"tacit/transports"
 )
 
@@ -30,39 +31,31 @@ var (
 	errDebugOther  = errors.New("there is a session already")
 )
 
-// A DebugSession is what everybody may know of one: not which name was watched.
-type DebugSession struct {
-	Since, Until time.Time // Until is zero as long as it lasts
-	Reason       string
-	Matched      uint64 // questions
-}
-
 // debugSessions are those of the last 30 days, in memory only.
 type debugSessions struct {
 	total atomic.Uint64
 	mu    sync.Mutex
-	list  []*DebugSession
+	list  []*statement.DebugSession
 }
 
-// DebugSessions lists the sessions of the last 30 days, for the privacy statement.
-func (s *Server) DebugSessions() []DebugSession {
-	s.sessions.mu.Lock()
-	defer s.sessions.mu.Unlock()
-	now := s.env.Now()
-	var list []DebugSession
-	for _, d := range s.sessions.list {
-		if d.Until.IsZero() || now.Sub(d.Until) < sessionsShown {
-			list = append(list, *d)
+// shown lists the sessions of the last 30 days, for the privacy statement: everybody may know of them, but not which name was watched.
+func (d *debugSessions) shown(now time.Time) []statement.DebugSession {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var list []statement.DebugSession
+	for _, x := range d.list {
+		if now.Sub(x.Until) < sessionsShown {
+			list = append(list, *x)
 		}
 	}
 	return list
 }
 
-func (d *debugSessions) begin(now time.Time, reason string) *DebugSession {
+func (d *debugSessions) begin(now, until time.Time, reason string) *statement.DebugSession {
 	d.total.Add(1)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	begun := &DebugSession{Since: now, Reason: reason}
+	begun := &statement.DebugSession{Since: now.UTC().Truncate(time.Second), Until: until.UTC().Truncate(time.Second), Reason: reason}
 	if d.list = append(d.list, begun); len(d.list) > sessionsKept {
 		d.list = d.list[1:]
 	}
@@ -87,8 +80,11 @@ func (o operator) Debug(ctx context.Context, name wire.Name, lifetime time.Durat
 		return errDebugOther
 	}
 	defer end()
-	d := s.sessions.begin(s.env.Now(), reason)
-	defer s.sessions.change(func() { d.Until = s.env.Now() })
+	begun := s.env.Now()
+	d := s.sessions.begin(begun, begun.Add(lifetime), reason)
+	s.restate()
+	defer s.restate()
+	defer s.sessions.change(func() { d.Until = s.env.Now().UTC().Truncate(time.Second) })
 	s.env.Log.Warn("a debug session has begun: an operator watches one name for a time", "lifetime", lifetime)
 	defer s.env.Log.Warn("the debug session has ended")
 	ctx, cancel := context.WithTimeout(ctx, lifetime) // by the monotonic clock

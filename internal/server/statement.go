@@ -36,10 +36,6 @@ type stater struct {
 	mu      sync.Mutex // of those who renew it
 	current atomic.Pointer[stated]
 
-	// Who has something to say sets it in New, before the first restate: sessions lists the debug sessions of the last 30 days. Nil: there
-	// are none.
-	sessions func() []statement.DebugSession
-
 	asked upstream.Stats // when it was last looked at what other servers were asked
 }
 
@@ -56,9 +52,7 @@ func (s *Server) restate() {
 	defer s.stater.mu.Unlock()
 	now, p, before := s.env.Now(), s.current.Load(), s.stater.current.Load()
 	next := describePrivacy(p.config, s.Certificates())
-	if s.stater.sessions != nil {
-		addSessions(&next.Practice, s.stater.sessions(), now)
-	}
+	addSessions(&next.Practice, s.sessions.shown(now), now)
 	if before == nil {
 		next.Seal(nil, now)
 	} else {

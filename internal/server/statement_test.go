@@ -258,7 +258,7 @@ func TestStatementHoldsNoClientData(t *testing.T) {
 	}
 }
 
-// Debug sessions come from elsewhere; an unchanged statement keeps its serial.
+// An unchanged statement keeps its serial; a debug session changes it.
 func TestStatementIsRestated(t *testing.T) {
 	s, _ := newSetting(t).start(t, common+listenAnywhere)
 	first := s.stater.current.Load()
@@ -266,9 +266,7 @@ func TestStatementIsRestated(t *testing.T) {
 	if again := s.stater.current.Load(); again != first {
 		t.Error("published anew within the hour, although nothing was changed")
 	}
-	s.stater.sessions = func() []statement.DebugSession {
-		return []statement.DebugSession{{Reason: "ticket 7", Matched: 2, Until: time.Now().Add(time.Minute)}}
-	}
+	s.sessions.begin(time.Now(), time.Now().Add(time.Minute), "ticket 7")
 	s.restate()
 	second := s.stater.current.Load()
 	if second.Serial <= first.Serial || second.Practice.DebugSessions[0].Reason != "ticket 7" ||
