@@ -1,4 +1,4 @@
-# Everything here needs Go and nothing else, except: race wants a C compiler, interop wants root, Linux and Debian's
+# Everything here needs Go and nothing else, except: race wants a C compiler, interop and leak want root, Linux and Debian's
 # name servers, clients and browsers (.ci/run installs them all). Tools are built once, at the versions below, into .tools.
 
 GOLANGCI_LINT := v2.15.0
@@ -27,7 +27,7 @@ resolved_bin := $(resolved_dir)/lib/systemd/systemd-resolved
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help build test race fuzz abuse bench lint fmt generate generated interop testclock check clean
+.PHONY: help build test race fuzz abuse bench lint fmt generate generated interop leak testclock check clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,10 +71,16 @@ interop: build $(pebble_bin) $(h2spec_bin) $(resolved_bin) $(managers) $(updater
 	TACIT_INTEROP_UPDATERS=$(abspath $(updaters)) TACIT_INTEROP_OBLIVIOUS=$(abspath $(oblivious)) PEBBLE_BIN=$(abspath $(pebble_bin)) \
 	go test -tags interop -count=1 -v -timeout 20m ./internal/interop
 
+leak: build ## the leak test: marked names and clients, and all places where they may not be found; needs root, Linux and 4 minutes
+	CGO_ENABLED=0 go build -trimpath -tags leaktest -o bin/tacit-leaktest ./cmd/tacit
+	CGO_ENABLED=0 go build -trimpath -tags leaky -o bin/tacit-leaky ./cmd/tacit
+	TACIT_BIN=$(CURDIR)/bin/tacit TACIT_LEAK_PANICS=$(CURDIR)/bin/tacit-leaktest TACIT_LEAK_LEAKY=$(CURDIR)/bin/tacit-leaky \
+	go test -tags leak -count=1 -v -timeout 4m ./internal/leak
+
 testclock: ## build with the clock that scripted scenarios move
 	CGO_ENABLED=0 go build -trimpath -tags testclock -o bin/tacit-testclock ./cmd/tacit
 
-check: lint generated race testclock fuzz abuse interop ## everything that continuous integration runs
+check: lint generated race testclock fuzz abuse interop leak ## everything that continuous integration runs
 
 clean: ## remove what was built here, the tools too
 	rm -rf bin .tools

@@ -53,6 +53,7 @@ var rooms = []room{
 	{path: "internal/testnet", may: []string{"internal/wire", "dnssec"}},
 	{path: "internal/lab", may: []string{"config", "internal/server", "internal/testnet"}},
 	{path: "internal/interop"},
+	{path: "internal/leak"},
 	{path: "internal/arch"},
 }
 

@@ -289,11 +289,13 @@ func (s *Server) Recall(dst []byte, q *wire.Query, now time.Time) (wire.Answer, 
 
 // Resolve asks the resolver of the current configuration.
 func (s *Server) Resolve(ctx context.Context, q wire.Question) wire.Answer {
+	s.tamperWithQuestion(q)
 	return s.current.Load().resolver.Resolve(ctx, q)
 }
 
 // Admit asks the access list of the current configuration.
 func (s *Server) Admit(addr netip.Addr, now time.Time) (wire.View, bool) {
+	s.tamperWithClient(addr)
 	return s.current.Load().access.Admit(addr, now)
 }
 
