@@ -209,7 +209,7 @@ func (a *askers) overHTTP(ctx context.Context, c *client, packed []byte) ([]byte
 		return nil, nil, err
 	}
 	for name, value := range map[string]string{
-		"Content-Type": "application/dns-message", "Accept": "application/dns-message", "User-Agent": c.marker, "Cookie": "c=" + c.marker,
+		"Content-Type": "application/dns-message", "Accept": "application/dns-message", "User-Agent": c.header, "Cookie": "c=" + c.header,
 	} {
 		r.Header.Set(name, value)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -28,7 +29,6 @@ type audit struct {
 	search *searcher
 	watch  *capture
 	table  *table
-	begun  time.Time
 
 	settings
 	can map[string]bool // which options tacit accepts
@@ -89,10 +89,9 @@ func (a *audit) accepts(o settings) bool {
 // work has everybody ask; what tacit does with servers that encrypt is seen when it had the time to find out.
 func (a *audit) work() {
 	clients := slices.DeleteFunc(slices.Clone(a.plan.clients), func(c *client) bool {
-		return slices.Contains([]class{"crypt", "sizes", "fresh", "mistyped"}, c.class)
+		return slices.Contains([]class{"crypt", "sizes", "snooped", "fresh", "mistyped"}, c.class)
 	})
 	a.plan.random.Shuffle(len(clients), func(i, j int) { clients[i], clients[j] = clients[j], clients[i] })
-	a.begun = time.Now()
 	good, strange, _ := a.asked.askAll(a.t.Context(), clients)
 	clients = append(clients, a.plan.of("mistyped")...)
 	for _, c := range a.plan.of("mistyped") { // one after the other: what one teaches the next may use
@@ -114,6 +113,7 @@ func (a *audit) outputs(said []byte) {
 	for _, s := range strays {
 		a.t.Log(s)
 	}
+	a.table.atMost("syslog", "connections to Unix sockets, such as that of syslog", a.tacit.unixConnections(a.t), 0, 0)
 }
 
 // clean adds rows about names and addresses in something that may hold none.
@@ -122,6 +122,7 @@ func (a *audit) clean(key, what string, octets []byte) {
 	f.look(a.search, octets)
 	what += fmt.Sprintf(" (%d octets)", len(octets))
 	a.table.atMost(key+".names", "names in "+what, of(f.names, a.plan.clients), 0, len(a.plan.clients))
+	a.table.atMost(key+".headers", "header values of requests in "+what, of(f.headers, a.plan.clients), 0, len(a.plan.clients))
 	a.table.atMost(key+".addresses", "addresses in "+what, of(f.addresses, a.plan.clients), 0, len(a.plan.clients))
 }
 
@@ -175,6 +176,7 @@ func (a *audit) memory() {
 	late := a.tacit.memory(a.t, a.search)
 	a.table.atMost("memory.30s", "addresses in memory, 30 s after the last answer", of(late.addresses, clients), 5, all)
 	a.table.atMost("pairs.30s", "pairs of address and name in memory, 30 s after the last answer", of(late.pairs, clients), 0, all)
+	a.table.atMost("headers.30s", "header values of requests in memory, 30 s after the last answer", of(late.headers, clients), 5, all)
 	a.table.atLeast("memory.cache", "sanity: names in memory before the flush", of(late.names, clients), 200, all)
 	a.table.atLeast("memory.octets", "sanity: octets of memory searched", late.octets, 4<<20, 0)
 	a.tacit.control(a.t, "flush", "--all")
@@ -203,9 +205,22 @@ func (a *audit) describe(f *found) {
 		by(f.addresses, func(c *client) string { return string(c.way) }), by(f.addresses, func(c *client) string { return string(c.class) }))
 }
 
+// core is whether the kernel may write the memory to a file (RLIMIT_CORE).
+func (a *audit) core() {
+	limits, err := os.ReadFile(fmt.Sprintf("/proc/%d/limits", a.tacit.cmd.Process.Pid))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	none := coreLimit.Match(limits)
+	a.table.add("core", "core files are allowed", fmt.Sprint(!none), "false", none)
+}
+
+var coreLimit = regexp.MustCompile(`(?m)^Max core file size +0 +0 `)
+
 // end stops tacit and searches what it leaves.
 func (a *audit) end(by syscall.Signal) {
 	said := a.said()
+	a.core()
 	a.tacit.stop(a.t, by)
 	a.outputs(said)
 }

@@ -15,6 +15,7 @@ import (
 // downstream adds the rows of what clients and watchers on their side are shown.
 func (a *audit) downstream() {
 	a.sizes()
+	a.sameService()
 	a.snooping()
 	a.identity()
 	a.table.atMost("tickets", "session tickets given to clients, over all encrypted transports", int(a.asked.tickets.Load()), 0, 0)
@@ -49,10 +50,46 @@ func (a *audit) sizes() {
 	}
 }
 
+// sameService asks the same over each transport, and wants the same (RFC 8932 section 5.1.6).
+func (a *audit) sameService() {
+	different := map[way]bool{}
+	asked := append(append(a.plan.of("plain")[:10:10], a.plan.of("absentsigned")[:5]...), a.plan.of("bogus")[:5]...)
+	for _, of := range asked {
+		first := ""
+		for _, w := range allWays {
+			other := *of
+			other.way, other.cd = w, false
+			switch said := a.asked.ask(a.t.Context(), &other, other.message()).said(); {
+			case first == "":
+				first = said
+			case said != first:
+				different[w] = true
+			}
+		}
+	}
+	a.table.atMost("same service", "transports over which something else is answered than over UDP", len(different), 0, len(allWays))
+}
+
+// said is what an answer says, without what differs between transports and seconds: ID, OPT, TTLs.
+func (r reply) said() string {
+	if r.message == nil {
+		return "nothing"
+	}
+	m := r.message.Copy()
+	m.Id = 0
+	m.Extra = slices.DeleteFunc(m.Extra, func(rr dns.RR) bool { return rr.Header().Rrtype == dns.TypeOPT })
+	for _, rr := range slices.Concat(m.Answer, m.Ns, m.Extra) {
+		rr.Header().Ttl = 0
+	}
+	return m.String()
+}
+
 // snooping is to find out what others have asked: by RD=0, and by the TTL.
 func (a *audit) snooping() {
 	snooped, fresh := a.plan.of("snooped"), a.plan.of("fresh")
-	time.Sleep(time.Until(a.begun.Add(10 * time.Second))) // an age to be seen
+	a.asked.askAll(a.t.Context(), snooped)
+	asked := time.Now()
+	time.Sleep(3 * time.Second) // an age to be seen
 	told := 0
 	for i, of := range snooped[:10] {
 		m := fresh[i].again(of).message()
@@ -62,15 +99,16 @@ func (a *audit) snooping() {
 		}
 	}
 	a.table.atMost("rd", "names that RD=0 tells were asked for", told, 0, 10)
-	a.ttls(snooped[10:], fresh)
+	a.ttls(snooped[10:], fresh, asked)
 }
 
 // ttls: a name is betrayed that has a lower TTL than each of 100 that nobody has asked for.
-func (a *audit) ttls(snooped, fresh []*client) {
+func (a *audit) ttls(snooped, fresh []*client, asked time.Time) {
 	var probes []*client
 	for i, of := range snooped {
 		probes = append(probes, fresh[20+i].again(of))
 	}
+	age := time.Since(asked)
 	_, _, first := a.asked.askAll(a.t.Context(), fresh)
 	_, _, second := a.asked.askAll(a.t.Context(), probes)
 	lowest, seen := uint32(1<<31), 0
@@ -89,7 +127,7 @@ func (a *audit) ttls(snooped, fresh []*client) {
 		}
 	}
 	a.table.atLeast("ttls seen", "sanity: TTLs compared", seen+found, 100, 110)
-	what := fmt.Sprintf("names that the TTL tells were asked for (below %d of 300)", lowest)
+	what := fmt.Sprintf("names that the TTL tells were asked for %.0f s before (below %d of %d)", age.Seconds(), lowest, ttl)
 	if !a.can["cache.ttl_blur"] {
 		a.table.wait("ttl", what, count(betrayed, found), "cache.ttl_blur (<= 2)")
 		return
@@ -130,5 +168,21 @@ func (a *audit) identity() {
 			}
 		}
 	}
+	a.discovery()
 	a.table.atMost("identity", "records and options that tell which server this is", told, 0, 0)
+}
+
+// discovery asks how to reach tacit encrypted (RFC 9462 section 6.4: such questions are not forwarded).
+func (a *audit) discovery() {
+	fresh := a.plan.of("fresh")
+	m := fresh[10].message()
+	m.Question = []dns.Question{{Name: "_dns.resolver.arpa.", Qtype: dns.TypeSVCB, Qclass: dns.ClassINET}}
+	a.asked.ask(a.t.Context(), fresh[10], m)
+	left := 0
+	for _, p := range a.world.Seen() {
+		if strings.HasSuffix(strings.ToLower(p.Name), "resolver.arpa.") {
+			left++
+		}
+	}
+	a.table.atMost("ddr", "questions for the designated resolver that left", left, 0, 0)
 }

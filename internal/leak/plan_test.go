@@ -57,6 +57,7 @@ type client struct {
 	port           uint16 // once it has asked
 	prefix         netip.Addr
 	cookie, option []byte
+	header         string // in the header of its requests over HTTP
 	cd, ad, do     bool
 	raw            func(packed []byte) []byte // what becomes of the message on the way; nil: nothing
 }
@@ -165,20 +166,16 @@ func (p *plan) add(b batch) {
 
 // mark gives a client all that exists nowhere else.
 func (p *plan) mark(c *client) {
-	const letters, digits = "abcdefghijklmnopqrstuvwxyz", "0123456789"
+	const letters = "abcdefghijklmnopqrstuvwxyz" // no digits, which have no case
 	first := 26
 	if c.class == "mistyped" {
 		first = 13 // before ns1: in one span of NSEC
 	}
-	marker := []byte{letters[p.random.IntN(first)]}
-	for len(marker) < 16 {
-		if p.random.IntN(6) == 0 {
-			marker = append(marker, digits[p.random.IntN(10)])
-		} else {
-			marker = append(marker, letters[p.random.IntN(26)])
-		}
+	text := []byte{letters[p.random.IntN(first)]}
+	for len(text) < 32 {
+		text = append(text, letters[p.random.IntN(26)])
 	}
-	c.marker, c.address = string(marker), p.address(c.class == "refused")
+	c.marker, c.header, c.address = string(text[:16]), string(text[16:]), p.address(c.class == "refused")
 	c.id = uint16(p.random.Uint32())
 	c.prefix = netip.AddrFrom4([4]byte{100, byte(64 + p.random.IntN(64)), byte(p.random.IntN(256)), 0})
 	c.cookie, c.option = p.octets(8), p.octets(16)
@@ -234,11 +231,14 @@ func (p *plan) of(classes ...class) []*client {
 	return list
 }
 
+// ttl is that of all marked records. That of delegations is longer: tacit keeps nothing of a zone longer than its delegation.
+const ttl = 1800
+
 // records are an address for each name of these classes.
 func (p *plan) records(classes ...class) string {
 	var b strings.Builder
 	for _, c := range p.of(classes...) {
-		fmt.Fprintf(&b, "%s 300 IN A 203.0.113.%d\n", c.name, 1+p.random.IntN(250))
+		fmt.Fprintf(&b, "%s %d IN A 203.0.113.%d\n", c.name, ttl, 1+p.random.IntN(250))
 	}
 	return b.String()
 }

@@ -16,6 +16,7 @@ type kind uint8
 const (
 	aName kind = iota
 	anAddress
+	aHeader
 )
 
 // A pattern is one form in which a name or an address may stand somewhere.
@@ -48,6 +49,7 @@ func newSearcher(lists ...[]*client) *searcher {
 		for _, c := range list {
 			s.addName(c)
 			s.addAddress(c)
+			s.add(aHeader, c, []byte(c.header), true, 0)
 		}
 	}
 	return s
@@ -135,12 +137,12 @@ func appendHits(hits []hit, list []*pattern, octets []byte, i int) []hit {
 
 // Found is what a search of some octets came to, each name, address and pair counted once.
 type found struct {
-	names, addresses, pairs map[*client]bool
-	octets                  int
+	names, addresses, pairs, headers map[*client]bool
+	octets                           int
 }
 
 func newFound() *found {
-	return &found{names: map[*client]bool{}, addresses: map[*client]bool{}, pairs: map[*client]bool{}}
+	return &found{names: map[*client]bool{}, addresses: map[*client]bool{}, pairs: map[*client]bool{}, headers: map[*client]bool{}}
 }
 
 // near is how far apart a client's name and address stand at most to make a pair.
@@ -152,12 +154,15 @@ func (f *found) look(s *searcher, octets []byte) {
 	names := map[*client][]int{}
 	var addresses []hit
 	for _, h := range s.find(octets) {
-		if h.kind == anAddress {
+		switch h.kind {
+		case aName:
+			f.names[h.owner] = true
+			names[h.owner] = append(names[h.owner], h.at)
+		case anAddress:
 			addresses = append(addresses, h)
-			continue
+		case aHeader:
+			f.headers[h.owner] = true
 		}
-		f.names[h.owner] = true
-		names[h.owner] = append(names[h.owner], h.at)
 	}
 	for _, h := range addresses {
 		pair := slices.ContainsFunc(names[h.owner], func(name int) bool { return h.at-name < near && name-h.at < near })

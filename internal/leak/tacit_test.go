@@ -96,7 +96,7 @@ func (w *world) start(t *testing.T, o settings) *tacit {
 	defer errs.Close()
 	// -D: strace is the grandchild, so that the child is tacit.
 	x.cmd = exec.Command("strace", "-D", "-f", "--seccomp-bpf", "-qq", "-s", "4096", "-e",
-		"trace=open,openat,openat2,creat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,memfd_create,mknod,mknodat", "-o", x.trace,
+		"trace=open,openat,openat2,creat,rename,renameat,renameat2,link,linkat,symlink,symlinkat,memfd_create,mknod,mknodat,connect", "-o", x.trace,
 		o.binary, "serve", "--config", filepath.Join(x.dir, "tacit.toml"))
 	x.cmd.Dir, x.cmd.Stdout, x.cmd.Stderr = filepath.Join(x.dir, "home"), out, errs
 	x.cmd.Env = append(os.Environ(), "HOME="+x.dir+"/home", "TMPDIR="+x.dir+"/tmp", "STATE_DIRECTORY="+x.dir+"/state", "RUNTIME_DIRECTORY="+x.dir+"/run")
@@ -268,6 +268,19 @@ func (x *tacit) strays(t *testing.T) (list []string) {
 		}
 	}
 	return list
+}
+
+// unixConnections counts connections to sockets that are files, which is how programs reach syslog.
+func (x *tacit) unixConnections(t *testing.T) int {
+	t.Helper()
+	text, err := os.ReadFile(x.trace)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(text, []byte("sa_family=AF_INET")) {
+		t.Error("strace saw no connection at all")
+	}
+	return bytes.Count(text, []byte("sa_family=AF_UNIX"))
 }
 
 // memory searches all that the process may write to: heap, stacks, data, and what it has mapped.

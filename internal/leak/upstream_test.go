@@ -47,6 +47,7 @@ func (a *audit) upstream() {
 	a.flags(seen)
 	a.numbers(seen)
 	a.cookies(seen)
+	a.telemetry(seen)
 	a.addressees()
 }
 
@@ -96,7 +97,7 @@ func (a *audit) clientBits(seen []sighting) {
 			}
 		}
 		if s.owner != nil {
-			prefixes += bytes.Count(s.Bytes, s.owner.prefix.AsSlice()[:3]) + bytes.Count(s.Bytes, s.owner.option)
+			prefixes += bytes.Count(s.Bytes, append([]byte{24, 0}, s.owner.prefix.AsSlice()[:3]...)) + bytes.Count(s.Bytes, s.owner.option)
 			cookies += bytes.Count(s.Bytes, s.owner.cookie)
 		}
 	}
@@ -105,22 +106,21 @@ func (a *audit) clientBits(seen []sighting) {
 	a.table.atMost("client cookies", "clients' cookies upstream", cookies, 0, len(seen))
 }
 
-// letterCase compares the marker as it was asked and as it was seen. Ours is random: one of 2^14 is the same.
+// letterCase compares the marker as it was asked and as it was seen. Ours is random: one of 2^16 is the same.
 func (a *audit) letterCase(seen []sighting) {
 	const sample = 20
-	tried, copied := map[*client]bool{}, map[*client]bool{}
+	copied := map[*client]bool{} // until it was seen in another
 	for _, s := range seen {
 		c := s.owner
-		if c == nil || s.role != "leaf" || len(tried) == sample && !tried[c] {
+		_, tried := copied[c]
+		if c == nil || s.role != "leaf" || len(copied) == sample && !tried {
 			continue
 		}
-		tried[c] = true
-		if strings.Contains(s.Name, c.asked[strings.Index(strings.ToLower(c.asked), c.marker):][:len(c.marker)]) {
-			copied[c] = true
-		}
+		start := strings.Index(strings.ToLower(c.asked), c.marker)
+		copied[c] = (copied[c] || !tried) && strings.Contains(s.Name, c.asked[start:start+len(c.marker)])
 	}
-	a.table.atMost("letter case", "clients whose letter case was copied", len(copied), 0, len(tried))
-	a.table.atLeast("letter case tried", "sanity: of so many", len(tried), sample, 0)
+	a.table.atMost("letter case", "clients whose letter case was copied", of(copied, a.plan.clients), 0, len(copied))
+	a.table.atLeast("letter case tried", "sanity: of so many", len(copied), sample, 0)
 }
 
 // flags are constant, whatever the client's are. Servers that cannot speak EDNS are told less: a second kind of query.
@@ -180,6 +180,24 @@ func (a *audit) cookies(seen []sighting) {
 	a.table.atMost("shared cookies", "cookies of our own that more than one server saw", shared, 0, len(servers))
 }
 
+// telemetry is what resolvers tell of themselves by questions (RFC 8145 section 5), to whom errors are reported (RFC 9567), and
+// which version there is.
+func (a *audit) telemetry(seen []sighting) {
+	told := 0
+	for _, s := range seen {
+		name := strings.ToLower(s.Name)
+		if strings.HasPrefix(name, "_ta-") || strings.Contains(name, "_er.") || s.Class != dns.ClassINET {
+			told++
+		}
+		for _, o := range s.Options {
+			if o.Option() == 14 { // edns-key-tag
+				told++
+			}
+		}
+	}
+	a.table.atMost("telemetry", "queries that tell of tacit itself: key tags, error reports, versions", told, 0, len(seen))
+}
+
 // addressees are planned: the name servers, tacit, and its clients.
 func (a *audit) addressees() {
 	planned := map[netip.Addr]bool{front4: true, front6: true}
@@ -198,10 +216,12 @@ func (a *audit) addressees() {
 
 // encryption asks for names of a server that encrypts, when tacit had the time to find out (RFC 9539).
 func (a *audit) encryption() {
-	const first = 10
+	const first = 20 // in two rounds: a server has two addresses
 	clients := a.plan.of("crypt")
-	a.asked.askAll(a.t.Context(), clients[:first])
-	a.awaitSession(6 * time.Second)
+	for round := range 2 {
+		a.asked.askAll(a.t.Context(), clients[round*first/2:(round+1)*first/2])
+		a.awaitSession(6 * time.Second)
+	}
 	a.asked.askAll(a.t.Context(), clients[first:])
 	late := map[*client]bool{}
 	for _, c := range clients[first:] {
