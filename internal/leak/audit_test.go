@@ -107,6 +107,7 @@ func (a *audit) outputs(said []byte) {
 	log := a.tacit.output(a.t)
 	a.clean("log", "standard output and error at level "+a.level, log)
 	a.clean("commands", "commands, metrics and pages", said)
+	a.table.atLeast("commands.octets", "sanity: octets that commands, metrics and pages gave", len(said), 2000, 0)
 	contents, list, strays := a.tacit.files(a.t)
 	a.clean("files", "files written: "+strings.Join(list, " "), contents)
 	a.table.atMost("strays", "files that were opened for writing elsewhere, or are gone", len(strays), 0, 0)
@@ -185,6 +186,11 @@ func (a *audit) memory() {
 	a.table.atMost("flushed.addresses", "addresses in memory after the flush", of(flushed.addresses, clients), 5, all)
 	for _, f := range []*found{soon, late, flushed} {
 		a.describe(f)
+	}
+	for _, c := range clients {
+		if text := flushed.around[c]; text != "" && of(flushed.names, clients) < 30 {
+			a.t.Logf("after the flush, %s of class %s: %s", c.marker, c.class, text)
+		}
 	}
 	chance := of(soon.addresses, a.plan.unused) + of(late.addresses, a.plan.unused) + of(flushed.addresses, a.plan.unused)
 	a.table.atMost("control.addresses", "control: addresses that nobody used, in all three searches", chance, 0, 3*all)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -135,14 +136,18 @@ func appendHits(hits []hit, list []*pattern, octets []byte, i int) []hit {
 	return hits
 }
 
-// Found is what a search of some octets came to, each name, address and pair counted once.
+// A found is what a search of some octets came to, each name, address and pair counted once.
 type found struct {
 	names, addresses, pairs, headers map[*client]bool
 	octets                           int
+	around                           map[*client]string // the last place of each name, for whoever has to mend it
 }
 
 func newFound() *found {
-	return &found{names: map[*client]bool{}, addresses: map[*client]bool{}, pairs: map[*client]bool{}, headers: map[*client]bool{}}
+	return &found{
+		names: map[*client]bool{}, addresses: map[*client]bool{}, pairs: map[*client]bool{}, headers: map[*client]bool{},
+		around: map[*client]string{},
+	}
 }
 
 // near is how far apart a client's name and address stand at most to make a pair.
@@ -158,6 +163,7 @@ func (f *found) look(s *searcher, octets []byte) {
 		case aName:
 			f.names[h.owner] = true
 			names[h.owner] = append(names[h.owner], h.at)
+			f.around[h.owner] = fmt.Sprintf("%q", octets[max(0, h.at-48):min(len(octets), h.at+64)])
 		case anAddress:
 			addresses = append(addresses, h)
 		case aHeader:
