@@ -128,10 +128,6 @@ func (a *audit) ttls(snooped, fresh []*client, asked time.Time) {
 	}
 	a.table.atLeast("ttls seen", "sanity: TTLs compared", seen+found, 100, 110)
 	what := fmt.Sprintf("names that the TTL tells were asked for %.0f s before (below %d of %d)", age.Seconds(), lowest, ttl)
-	if !a.can["cache.ttl_blur"] {
-		a.table.wait("ttl", what, count(betrayed, found), "cache.ttl_blur (<= 2)")
-		return
-	}
 	a.table.atMost("ttl", what, betrayed, 2, found)
 }
 

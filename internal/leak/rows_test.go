@@ -25,7 +25,7 @@ type verdict string
 const (
 	met     verdict = "ok"
 	missed  verdict = "NOT MET"
-	waiting verdict = "waits"
+	nearing verdict = "REMAINS"
 )
 
 func (t *table) add(key, what, measured, bar string, good bool) {
@@ -52,9 +52,16 @@ func count(got, of int) string {
 	return fmt.Sprintf("%d of %d", got, of)
 }
 
-// wait adds a row that is a gate as soon as tacit accepts an option.
-func (t *table) wait(key, what, measured, option string) {
-	t.rows = append(t.rows, row{key, what, measured, "waits for " + option, waiting})
+// towards adds a figure that should be no larger than aim, and is not there yet: what is above gate fails.
+func (t *table) towards(key, what string, got, aim, gate, of int) {
+	v := nearing
+	switch {
+	case got <= aim:
+		v = met
+	case got > gate:
+		v = missed
+	}
+	t.rows = append(t.rows, row{key, what, count(got, of), fmt.Sprintf("<= %d, today <= %d", aim, gate), v})
 }
 
 func (t *table) String() string {

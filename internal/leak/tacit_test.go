@@ -36,10 +36,8 @@ type settings struct {
 	binary string
 	level  string
 	top    string   // before the tables
-	admin  string   // of the table admin
 	lines  []string // of the table recursion
 	dnssec string   // of the table dnssec
-	more   []string // of the tables behind recursion
 	plan   []batch  // asked for beside what all audits ask for
 }
 
@@ -58,7 +56,8 @@ level = "%s"
 
 [admin]
 control = "%s/run/control.sock"
-%s
+listen = "127.0.0.1:9153"
+
 [dnssec]
 trust_anchors = ['%s']
 %s
@@ -68,8 +67,7 @@ allow_special_addresses = true
 `
 
 func (w *world) config(dir string, o settings) string {
-	lines := append(append([]string(nil), o.lines...), o.more...)
-	return fmt.Sprintf(configText, o.top, o.level, dir, o.admin, w.Anchor(), o.dnssec) + strings.Join(lines, "\n") + "\n"
+	return fmt.Sprintf(configText, o.top, o.level, dir, w.Anchor(), o.dnssec) + strings.Join(o.lines, "\n") + "\n"
 }
 
 // start runs tacit until the test ends.
@@ -181,14 +179,6 @@ func (x *tacit) command(t *testing.T, args ...string) []byte {
 		t.Fatal(err)
 	}
 	return out
-}
-
-// succeeds reports whether a command ends well.
-func (x *tacit) succeeds(t *testing.T, args ...string) bool {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	return exec.CommandContext(ctx, x.binary, args...).Run() == nil
 }
 
 func (x *tacit) control(t *testing.T, args ...string) []byte {

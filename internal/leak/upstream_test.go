@@ -246,7 +246,6 @@ func (a *audit) encryption() {
 
 // sessions adds the rows of encryption, which wait until tacit can.
 func (a *audit) sessions(share, unpadded, hidden int) {
-	const option = "recursion.encrypt"
 	named, resumed := 0, 0
 	a.world.mu.Lock()
 	defer a.world.mu.Unlock()
@@ -258,10 +257,6 @@ func (a *audit) sessions(share, unpadded, hidden int) {
 			resumed++
 		}
 	}
-	if !a.can[option] {
-		a.table.wait("encrypted", "share of queries that were encrypted, to servers that can, in percent", fmt.Sprint(share), option)
-		return
-	}
 	a.table.atLeast("encrypted", "share of queries that were encrypted, to servers that can, in percent", share, 95, 0)
 	a.table.atMost("sni", "encrypted sessions that name the server", named, 0, len(a.world.sessions))
 	a.table.atMost("resumed", "encrypted sessions that were resumed", resumed, 0, len(a.world.sessions))
@@ -270,7 +265,7 @@ func (a *audit) sessions(share, unpadded, hidden int) {
 
 // awaitSession waits for tacit to have tried an encrypted transport, if it can at all.
 func (a *audit) awaitSession(most time.Duration) {
-	for end := time.Now().Add(most); a.can["recursion.encrypt"] && time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+	for end := time.Now().Add(most); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		a.world.mu.Lock()
 		found := len(a.world.sessions) > 0
 		a.world.mu.Unlock()

@@ -149,7 +149,7 @@ func faultOf(err error) transports.Fault {
 		return transports.Fault{Status: http.StatusBadGateway, Error: "tls_certificate_error"}
 	case upstream.Malformed:
 		return faultNoHTTP
-	case upstream.BadCookies, upstream.Budget, upstream.Local:
+	case upstream.BadCookies, upstream.Budget, upstream.Local, upstream.Unencrypted:
 	}
 	return transports.Fault{Status: http.StatusInternalServerError, Error: "proxy_internal_error"}
 }
