@@ -251,6 +251,7 @@ func TestRolesAreForThoseWhoAreServed(t *testing.T) {
 		v := &sealedClient{d, d.browser(t, protocol), protocol}
 		sealed, _ := seal(t, v.config(t), ask(0, "www.zone.test."))
 		for _, at := range []string{Path, Path + "?targethost=dns.example&targetpath=/dns-query"} {
+			v := &sealedClient{d, d.browser(t, protocol), protocol} // a connection of its own: who is not served loses it
 			if s := v.post(t, at, sealed); s.status != http.StatusForbidden {
 				t.Errorf("%s by %s: %d", at, protocol, s.status)
 			}
