@@ -91,7 +91,7 @@ var sinksOf = map[string]map[string]statement.Sink{
 }
 
 // Rooms that only play servers and clients are no part of what serves.
-var playing = []string{"internal/testnet", "internal/lab", "internal/interop", "internal/arch"}
+var playing = []string{"internal/testnet", "internal/apart", "internal/lab", "internal/interop", "internal/arch"}
 
 // unreached are sinks to which no accessor leads: their data stays in structures of its own.
 var unreached = []statement.Sink{statement.CacheMemory, statement.DebugSessions, statement.Host}

@@ -51,6 +51,7 @@ var rooms = []room{
 	{path: "internal/siphash", standard: true, unpredictable: true},
 	{path: "internal/server", may: slices.Concat([]string{"config", "resolver", "admin"}, clientSide, siblings, foundations, []string{"management", "statement"})},
 	{path: "internal/testnet", may: []string{"internal/wire", "dnssec"}},
+	{path: "internal/apart"},
 	{path: "internal/lab", may: []string{"config", "internal/server", "internal/testnet"}},
 	{path: "internal/interop"},
 	{path: "internal/leak"},

@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"testing"
@@ -14,6 +13,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
+
+	"tacit/internal/apart"
 )
 
 // A capture notes what leaves for name servers, as seen on the loopback interface.
@@ -48,16 +49,13 @@ const (
 	dnsPort      = 53
 	protocolTCP  = 6
 	protocolUDP  = 17
-	captureBytes = 64 << 20
-	// captureWait is how long a read of the packet socket lasts at most, in microseconds.
-	captureWait  = 100_000
 	quietTimeout = 10 * time.Second
 )
 
 // startCapture listens until the test ends.
 func startCapture(t *testing.T) *capture {
 	t.Helper()
-	fd, err := openPacketSocket()
+	fd, err := apart.PacketSocket()
 	if err != nil {
 		t.Fatal("packet socket:", err)
 	}
@@ -75,30 +73,6 @@ func startCapture(t *testing.T) *capture {
 		}
 	})
 	return c
-}
-
-func openPacketSocket() (fd int, err error) {
-	var all [2]byte
-	binary.BigEndian.PutUint16(all[:], unix.ETH_P_ALL)
-	protocol := binary.NativeEndian.Uint16(all[:]) // the kernel wants network byte order
-	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(protocol))
-	if err != nil {
-		return 0, err
-	}
-	lo, err := net.InterfaceByName("lo")
-	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: lo.Index})
-	}
-	if err == nil {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, captureBytes)
-	}
-	if err == nil {
-		err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: captureWait})
-	}
-	if err != nil {
-		return 0, errors.Join(err, unix.Close(fd))
-	}
-	return fd, nil
 }
 
 // read takes packets until the capture is done. On lo each packet passes twice; the outgoing one counts.

@@ -21,6 +21,8 @@ import (
 
 	"github.com/miekg/dns"
 	"golang.org/x/sys/unix"
+
+	"tacit/internal/apart"
 )
 
 // A covert world has a root, a TLD and a zone below it on servers of NSD that speak TLS, one zone on a tacit that speaks QUIC and TLS,
@@ -295,7 +297,7 @@ type sights struct{ packets, named, hellos, sni, inClear int }
 // watch looks at all packets to and from servers until the test ends.
 func watch(t *testing.T) *watched {
 	t.Helper()
-	fd, err := openPacketSocket()
+	fd, err := apart.PacketSocket()
 	if err != nil {
 		t.Fatal("packet socket:", err)
 	}

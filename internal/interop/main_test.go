@@ -3,17 +3,15 @@
 package interop
 
 import (
-	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"tacit/internal/apart"
 )
 
 // insideVariable is set in the process that runs inside the namespaces, binaryVariable names the tacit to test.
@@ -54,7 +52,7 @@ func runInside() (code int, err error) {
 		}
 		defer os.RemoveAll(dir)
 		binary = filepath.Join(dir, "tacit")
-		if err := buildTacit(binary); err != nil {
+		if err := apart.Build(binary, ""); err != nil {
 			return 0, err
 		}
 	}
@@ -64,7 +62,7 @@ func runInside() (code int, err error) {
 	if _, err := os.Stat(binary); err != nil {
 		return 0, fmt.Errorf("%s: %w", binaryVariable, err)
 	}
-	return repeatInNamespaces(binary)
+	return apart.Repeat(os.Stdout, os.Stderr, insideVariable+"=1", binaryVariable+"="+binary)
 }
 
 // programs are what the run needs, with the Debian package that has it.
@@ -80,17 +78,9 @@ var programs = map[string]string{
 
 // checkMachine fails, rather than skips, when the run is not possible: a run that tests nothing must not look like success.
 func checkMachine() error {
-	if os.Geteuid() != 0 {
-		return errors.New("root is needed to make a network namespace")
-	}
-	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
+	missing, err := apart.Check(programs)
+	if err != nil {
 		return err
-	}
-	var missing []string
-	for program, debian := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, fmt.Sprintf("%s (Debian package %s)", program, debian))
-		}
 	}
 	if _, err := os.Stat(filepath.Join(os.Getenv(managersVariable), "cloudflare")); err != nil {
 		missing = append(missing, "Cloudflare's clients (built by make interop, see "+managersVariable+")")
@@ -112,19 +102,7 @@ func checkMachine() error {
 	if _, err := os.Stat(filepath.Join(os.Getenv(resolvedVariable), resolvedProgram)); err != nil {
 		missing = append(missing, "systemd-resolved (unpacked by make interop, see "+resolvedVariable+")")
 	}
-	if len(missing) > 0 {
-		return fmt.Errorf("missing programs: %s", strings.Join(missing, ", "))
-	}
-	return nil
-}
-
-func buildTacit(binary string) error {
-	cmd := exec.Command("go", "build", "-o", binary, "tacit/cmd/tacit")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build tacit: %w", err)
-	}
-	return nil
+	return apart.Missing(missing)
 }
 
 // strayResolver is the resolver of whoever asks the system for one: nobody is there, and who asks is seen.
@@ -132,8 +110,8 @@ const strayResolver = "192.0.2.53"
 
 // furnish makes the process file system that of this namespace, and the system's resolver one that does not answer.
 func furnish() error {
-	if err := syscall.Mount("proc", "/proc", "proc", syscall.MS_NOSUID|syscall.MS_NODEV|syscall.MS_NOEXEC, ""); err != nil {
-		return fmt.Errorf("mount proc: %w", err)
+	if err := apart.MountProc(); err != nil {
+		return err
 	}
 	file, err := os.CreateTemp("", "tacit-interop-")
 	if err != nil {
@@ -151,27 +129,4 @@ func furnish() error {
 		return fmt.Errorf("mount resolv.conf: %w", err)
 	}
 	return nil
-}
-
-func repeatInNamespaces(binary string) (code int, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), insideVariable+"=1", binaryVariable+"="+binary)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWPID,
-		// Unshared rather than cloned, so that the runtime makes all mounts private.
-		Unshareflags: syscall.CLONE_NEWNS,
-		Pdeathsig:    syscall.SIGKILL,
-	}
-	runtime.LockOSThread() // the death signal follows the thread that started the process
-	defer runtime.UnlockOSThread()
-	err = cmd.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return max(exit.ExitCode(), 1), nil
-	}
-	return 0, err
 }

@@ -3,14 +3,13 @@
 package leak
 
 import (
-	"encoding/binary"
-	"errors"
-	"net"
 	"net/netip"
 	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tacit/internal/apart"
 )
 
 // A capture notes where packets go in the namespace: whoever sends one to an address that is not planned is seen.
@@ -25,7 +24,7 @@ type capture struct {
 
 func startCapture(t *testing.T) *capture {
 	t.Helper()
-	fd, err := openPacketSocket()
+	fd, err := apart.PacketSocket()
 	if err != nil {
 		t.Fatal("packet socket:", err)
 	}
@@ -41,30 +40,6 @@ func startCapture(t *testing.T) *capture {
 		_ = unix.Close(fd)
 	})
 	return c
-}
-
-func openPacketSocket() (fd int, err error) {
-	var all [2]byte
-	binary.BigEndian.PutUint16(all[:], unix.ETH_P_ALL)
-	protocol := binary.NativeEndian.Uint16(all[:]) // the kernel wants network byte order
-	fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, int(protocol))
-	if err != nil {
-		return 0, err
-	}
-	lo, err := net.InterfaceByName("lo")
-	if err == nil {
-		err = unix.Bind(fd, &unix.SockaddrLinklayer{Protocol: protocol, Ifindex: lo.Index})
-	}
-	if err == nil {
-		err = unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20)
-	}
-	if err == nil {
-		err = unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Usec: 100_000})
-	}
-	if err != nil {
-		return 0, errors.Join(err, unix.Close(fd))
-	}
-	return fd, nil
 }
 
 // read takes packets until the capture is done. On lo each packet passes twice; the outgoing one counts.

@@ -3,17 +3,16 @@
 package leak
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"tacit/internal/apart"
 )
 
 // insideVariable is set in the process that runs inside the namespaces, and the others name the binaries.
@@ -45,7 +44,11 @@ func TestMain(m *testing.M) {
 
 // runInside checks what is needed, builds what is missing while there is still a network, and runs this program again.
 func runInside() (code int, err error) {
-	if err := checkMachine(); err != nil {
+	missing, err := apart.Check(programs)
+	if err != nil {
+		return 0, err
+	}
+	if err := apart.Missing(missing); err != nil {
 		return 0, err
 	}
 	dir, err := os.MkdirTemp("", "tacit-leak-")
@@ -58,7 +61,7 @@ func runInside() (code int, err error) {
 		binary := os.Getenv(variable)
 		if binary == "" {
 			binary = filepath.Join(dir, "tacit"+tag)
-			if err := buildTacit(binary, tag); err != nil {
+			if err := apart.Build(binary, tag); err != nil {
 				return 0, err
 			}
 		}
@@ -70,47 +73,17 @@ func runInside() (code int, err error) {
 		}
 		environment = append(environment, variable+"="+binary)
 	}
-	return repeatInNamespaces(environment)
+	return apart.Repeat(os.Stdout, os.Stderr, environment...)
 }
 
 // programs are what the run needs, with the Debian package that has it.
 var programs = map[string]string{"ip": "iproute2", "strace": "strace"}
 
-// checkMachine fails, rather than skips, when the run is not possible: a run that tests nothing must not look like success.
-func checkMachine() error {
-	if os.Geteuid() != 0 {
-		return errors.New("root is needed to make a network namespace and to read memory")
-	}
-	if err := os.Setenv("PATH", os.Getenv("PATH")+":/usr/sbin:/sbin"); err != nil {
-		return err
-	}
-	var missing []string
-	for program, debian := range programs {
-		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, fmt.Sprintf("%s (Debian package %s)", program, debian))
-		}
-	}
-	if len(missing) > 0 {
-		return fmt.Errorf("missing programs: %s", strings.Join(missing, ", "))
-	}
-	return nil
-}
-
-func buildTacit(binary, tag string) error {
-	cmd := exec.Command("go", "build", "-trimpath", "-tags", tag, "-o", binary, "tacit/cmd/tacit")
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("build tacit: %w", err)
-	}
-	return nil
-}
-
 // furnish makes the process file system that of this namespace, and lets any address be used here: the marked clients' networks
 // and all else lead to the loopback interface.
 func furnish() error {
-	if err := syscall.Mount("proc", "/proc", "proc", 0, ""); err != nil {
-		return fmt.Errorf("mount proc: %w", err)
+	if err := apart.MountProc(); err != nil {
+		return err
 	}
 	for _, option := range []string{"ipv4/ip_nonlocal_bind", "ipv6/ip_nonlocal_bind"} {
 		if err := os.WriteFile("/proc/sys/net/"+option, []byte("1"), 0o600); err != nil {
@@ -125,26 +98,4 @@ func furnish() error {
 		return fmt.Errorf("ip: %w: %s", err, out)
 	}
 	return nil
-}
-
-func repeatInNamespaces(environment []string) (code int, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return 0, err
-	}
-	cmd := exec.Command(self, os.Args[1:]...)
-	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	cmd.Env = append(os.Environ(), environment...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:   syscall.CLONE_NEWNET | syscall.CLONE_NEWPID,
-		Unshareflags: syscall.CLONE_NEWNS, // unshared rather than cloned, so that the runtime makes all mounts private
-		Pdeathsig:    syscall.SIGKILL,
-	}
-	runtime.LockOSThread() // the death signal follows the thread that started the process
-	defer runtime.UnlockOSThread()
-	err = cmd.Run()
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return max(exit.ExitCode(), 1), nil
-	}
-	return 0, err
 }
