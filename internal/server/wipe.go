@@ -23,7 +23,8 @@ func (s *Server) Forget() {
 
 // Times of KeepClean.
 const (
-	lookEvery  = 2 * time.Second  // whether clients are quiet: those then do not wait for the processor
+	lookEvery  = time.Second      // whether clients are quiet: those then do not wait for the processor
+	restFor    = 4 * time.Second  // from one time to the next at least
 	cleanAfter = 16 * time.Second // or at the latest
 	busy       = 1000             // queries in a second, from which on memory is used again so soon that nothing is wiped
 )
@@ -32,10 +33,12 @@ const (
 // until ctx is done. What has come since the last time is not lost where more clients ask than it is worth to hold up: there the
 // next ones take the places of those before.
 func (s *Server) KeepClean(ctx context.Context) {
+	settle()
 	round := time.NewTicker(lookEvery)
 	defer round.Stop()
 	var before uint64
-	var due, since int
+	var due int
+	var since time.Duration
 	for {
 		select {
 		case <-ctx.Done():
@@ -44,12 +47,12 @@ func (s *Server) KeepClean(ctx context.Context) {
 		}
 		queries := s.countQueries()
 		asked := queries - before
-		before, since = queries, since+1
+		before, since = queries, since+lookEvery
 		if asked > 0 {
 			due = 2 // the second time what was still in use at the first
 		}
-		late := since >= int(cleanAfter/lookEvery)
-		if due == 0 || asked > busy*uint64(lookEvery/time.Second) || !late && (asked > 0 || due == 1) {
+		late := since >= cleanAfter
+		if due == 0 || since < restFor || asked > busy*uint64(lookEvery/time.Second) || !late && (asked > 0 || due == 1) {
 			continue
 		}
 		wipeMemory()
@@ -78,7 +81,7 @@ func wipeMemory() {
 	wiping.Lock()
 	defer wiping.Unlock()
 	defer alone()()
-	overwriteStack(4) // the one that this runs on may have been another's
+	overwriteStack[[27 << 10]byte]() // the one that this runs on may have been another's
 	runtime.GC()
 	runtime.GC()  // pools are emptied in the second
 	for range 3 { // what else runs may take pages, too, which looks as if all places were taken
@@ -94,6 +97,32 @@ func wipeMemory() {
 }
 
 var wiping sync.Mutex
+
+// settle has the runtime make what it will need for itself as long as all memory is clean: threads and collectors keep their stacks
+// and use only the beginning of them, and what another had left there before would stay. The same goes for goroutines that run from the
+// start: the collector halves a stack of which little is in use, each time that it runs.
+func settle() {
+	for range 4 {
+		runtime.GC()
+	}
+	var locked, done sync.WaitGroup
+	release := make(chan struct{})
+	for range 2*runtime.GOMAXPROCS(0) + moreThreads {
+		locked.Add(1)
+		done.Go(func() {
+			runtime.LockOSThread() // a thread that its goroutine keeps while it waits is none for others
+			defer runtime.UnlockOSThread()
+			locked.Done()
+			<-release
+		})
+	}
+	locked.Wait()
+	close(release)
+	done.Wait()
+}
+
+// moreThreads is how many threads are in system calls at most, by experience.
+const moreThreads = 8
 
 // alone has only one processor run until the function that it returns is called. That takes their stocks of free places away from
 // the others.
@@ -198,13 +227,16 @@ func overwritePages() {
 // overwriteStacks takes all free stacks of each size that the runtime keeps, and writes over them.
 func overwriteStacks() {
 	stacks := inUse("/memory/classes/heap/stacks:bytes")
-	for depth := range 4 {
+	for _, overwrite := range []func(){
+		overwriteStack[[2<<10 - margin]byte], overwriteStack[[4<<10 - margin]byte],
+		overwriteStack[[8<<10 - margin]byte], overwriteStack[[16<<10 - margin]byte],
+	} {
 		var held sync.WaitGroup
 		release := make(chan struct{})
 		fillPlaces(32<<10, stacks, func() bool {
 			written := make(chan struct{})
 			held.Go(func() {
-				overwriteStack(depth)
+				overwrite()
 				close(written)
 				<-release
 			})
@@ -216,39 +248,22 @@ func overwriteStacks() {
 	}
 }
 
-// overwriteStack writes over a stack of 2 KiB, doubled depth times. A function that needs more than is there gets a larger one, and
-// the runtime wants 928 octets below each; the last of them only functions that do not ask may have.
+// margin is how much smaller than a stack a room on it has to be: the runtime wants 928 octets below what a function uses, or takes a
+// larger stack, and those who call need some. The last of it only functions may have that do not ask: all but some 250 octets.
+const margin = 1200
+
+// overwriteStack writes over a stack that a room just fits in.
 //
 //go:noinline
-func overwriteStack(depth int) {
-	switch depth {
-	case 0:
-		var room [2<<10 - margin]byte
-		runtime.KeepAlive(&room)
-		overwriteEnd()
-	case 1:
-		var room [4<<10 - margin]byte
-		runtime.KeepAlive(&room)
-		overwriteEnd()
-	case 2:
-		var room [8<<10 - margin]byte
-		runtime.KeepAlive(&room)
-		overwriteEnd()
-	case 3:
-		var room [16<<10 - margin]byte
-		runtime.KeepAlive(&room)
-		overwriteEnd()
-	default:
-		var room [27 << 10]byte
-		runtime.KeepAlive(&room)
-	}
+func overwriteStack[room any]() {
+	var zeros room
+	runtime.KeepAlive(&zeros)
+	overwriteEnd()
 }
-
-const margin = 1400
 
 //go:noinline
 //go:nosplit
 func overwriteEnd() {
-	var room [600]byte
+	var room [740]byte
 	runtime.KeepAlive(&room)
 }
