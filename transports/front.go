@@ -172,7 +172,7 @@ func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 // exchange treats a message to its end on the caller's goroutine: for transports that have one for each message. deliver
 // gets the answer, which is good until it returns; it is not called when the outcome is dropped.
 func (f *front) exchange(ctx context.Context, msg []byte, addr netip.Addr, l link, deliver func(answer []byte)) outcome {
-	wipeStack() // as in job.run
+	growStack() // as in job.run
 	defer wipeStack()
 	v := visits.Get().(*visit)
 	defer visits.Put(v)
@@ -290,7 +290,7 @@ func (j *job) start(ctx context.Context, to sender) {
 }
 
 func (j *job) run() {
-	wipeStack() // first to make room: a stack that grows leaves a copy behind
+	growStack() // as long as little is on it
 	defer wipeStack()
 	f := j.front
 	defer f.resolutions.Done()
@@ -324,17 +324,23 @@ func (j *job) answer() (answer []byte) {
 
 // wipeStack writes over the stack below its caller, which would go to the next goroutine with the client's address in
 // it, wherever a call has left it.
-func wipeStack() { roomToWipe(true) }
+func wipeStack() { useStack(true) }
 
-// roomToWipe makes room on the stack, and writes over it if need be.
-//
+// growStack makes the room that wipeStack needs, before there is anything of a client on the stack: when it grows, a copy of all
+// stays behind.
+func growStack() { useStack(false) }
+
 //go:noinline
-func roomToWipe(wipe bool) {
+func useStack(wipe bool) {
 	if wipe {
 		var room [4 << 10]byte
 		runtime.KeepAlive(&room)
 	}
 }
+
+// A ballast on the stack of a goroutine that waits for clients keeps the collector from taking half of the stack away, so that it has
+// not to grow again when a client has come.
+type ballast [4 << 10]byte
 
 // end gives slot and job back, with nothing of the client left in it.
 func (j *job) end() {

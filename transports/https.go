@@ -38,6 +38,7 @@ type doh struct {
 // ServeHTTP answers one request. What the client says of itself in headers is not read, and the answer has no more headers than
 // a cache needs (RFC 8484 section 8).
 func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	growStack() // as in job.run
 	c := connectionOf(r.Context())
 	busy := c.pending.Add(1)
 	defer func() {

@@ -56,7 +56,7 @@ func (e *errand) start(ctx context.Context, send func(reply []byte) error, done 
 }
 
 func (e *errand) run(ctx context.Context, send func(reply []byte) error, done func()) {
-	wipeStack() // as in job.run
+	growStack() // as in job.run
 	defer wipeStack()
 	f := e.front
 	defer f.resolutions.Done()

@@ -181,7 +181,7 @@ func (l *quicListener) accept() {
 
 // welcome serves a connection whose handshake is over.
 func (l *quicListener) welcome(conn *quic.Conn) {
-	wipeStack() // as in job.run
+	growStack() // as in job.run
 	defer wipeStack()
 	h := handshakeOf(conn)
 	l.parted(h)
@@ -342,6 +342,8 @@ func (d *doq) refuseUnidirectional() {
 // take answers the one query of a stream (RFC 9250 section 4.2). When a stream is accepted, nearly always all of it is here
 // already, and its answer known: a goroutine for that, whose stack has to grow first, would cost more than both.
 func (d *doq) take(stream *quic.Stream) {
+	growStack() // what the collector has taken away
+	defer wipeStack()
 	defer d.rescue(stream)
 	frames := buffers.Get().(*[]byte)
 	msg, err := d.readQuery(stream, frames, quicGlance)
@@ -355,7 +357,7 @@ func (d *doq) take(stream *quic.Stream) {
 
 // await answers the query of a stream that is still to come, or its rest.
 func (d *doq) await(stream *quic.Stream, frames *[]byte) {
-	wipeStack() // as in job.run
+	growStack() // as in job.run
 	defer wipeStack()
 	defer d.rescue(stream)
 	defer releaseBuffer(frames)

@@ -40,6 +40,7 @@ func (f *front) wait(r reader, conn net.Conn, now, limit time.Time) (n int, err 
 	if err := awaitOctets(conn); err != nil {
 		return 0, err
 	}
+	growStack()
 	return f.readBefore(r, conn, limit)
 }
 

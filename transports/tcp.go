@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"net/netip"
+	"runtime"
 	"sync"
 	"time"
 )
@@ -35,6 +36,8 @@ func openTCP(ctx context.Context, addr netip.AddrPort) (net.Listener, error) {
 }
 
 func (l *tcpListener) accept() {
+	var kept ballast
+	defer runtime.KeepAlive(&kept)
 	var wait backoff
 	for {
 		conn, err := l.listener.Accept()
@@ -42,6 +45,7 @@ func (l *tcpListener) accept() {
 		case err == nil:
 			wait.reset()
 			l.loops.Go(l.admit(conn).welcome)
+			wipeStack()
 		case l.front.isStopping() || errors.Is(err, net.ErrClosed):
 			return
 		default: // most likely no descriptor is left
@@ -55,6 +59,8 @@ func (l *tcpListener) accept() {
 }
 
 // admit gives a connection its place.
+//
+//go:noinline
 func (l *tcpListener) admit(conn net.Conn) *socket {
 	addr := remoteAddr(conn)
 	s := &socket{Conn: conn, listener: l, proxied: contains(l.proxies, addr)}
@@ -93,7 +99,7 @@ type socket struct {
 
 // welcome greets and serves the client.
 func (s *socket) welcome() {
-	wipeStack() // as in job.run
+	growStack() // as in job.run
 	defer wipeStack()
 	defer func() {
 		if cause := recover(); cause != nil {

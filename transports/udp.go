@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"syscall"
 	"time"
@@ -46,6 +47,8 @@ const (
 )
 
 func (u *udpSocket) read() {
+	var kept ballast
+	defer runtime.KeepAlive(&kept)
 	b := newBatch()
 	var wait backoff
 	for {
@@ -53,9 +56,10 @@ func (u *udpSocket) read() {
 		switch {
 		case err == nil:
 			wait.reset()
-			roomToWipe(false) // as in job.run
 			u.treat(b, received)
-			roomToWipe(len(received) < batchSize) // it may have to wait for the next
+			if len(received) < batchSize { // it may have to wait for the next
+				wipeStack()
+			}
 		case u.front.isStopping() || errors.Is(err, net.ErrClosed):
 			return
 		default:
