@@ -38,7 +38,7 @@ func (s *Server) KeepClean(ctx context.Context) {
 	defer round.Stop()
 	var before uint64
 	var due int
-	var since time.Duration
+	since := restFor
 	for {
 		select {
 		case <-ctx.Done():
