@@ -19,6 +19,7 @@ const (
 	Answers
 	Types
 	Drops
+	Failures
 	Connections
 	Shed
 	QueryPanics
@@ -52,7 +53,7 @@ type label struct {
 	words []string
 }
 
-// Labels. The words of transports, RCODEs, types and causes are those of their packages, in the same order.
+// Labels. The words of transports, RCODEs, types, causes, errors and stages are those of their packages, in the same order.
 var (
 	byTransport = label{"transport", []string{"udp", "tcp", "tls", "https", "http3", "quic"}}
 	byRcode     = label{"rcode", []string{
@@ -67,6 +68,13 @@ var (
 	byWay     = label{"way", []string{"udp", "tcp", "tls", "https", "quic", "odoh"}}
 	byTrial   = label{"trial", []string{"made", "found"}}
 	byState   = label{"state", []string{"usable", "not_usable"}}
+	byError   = label{"error", []string{
+		"other", "unsupported_dnskey", "unsupported_ds_digest", "stale_answer", "forged_answer", "indeterminate", "bogus", "signature_expired",
+		"signature_not_yet_valid", "dnskey_missing", "rrsigs_missing", "no_zone_key_bit", "nsec_missing", "cached_error", "not_ready", "blocked",
+		"censored", "filtered", "prohibited", "stale_nxdomain", "not_authoritative", "not_supported", "no_reachable_authority", "network_error",
+		"invalid_data", "unsupported_nsec3_iterations", "synthesized",
+	}}
+	byStage = label{"stage", []string{"front", "admission", "local", "priming", "asking", "servers", "aliases", "validating", "packing"}}
 )
 
 // merged is the word for what is not split, for want of a crowd.
@@ -89,6 +97,7 @@ type metric struct {
 	help    string
 	labels  []label
 	crowded bool // the last label begins with merged
+	held    bool // published when a crowd has asked since the last time; there are no lines of what was not counted
 }
 
 var metrics = [metricCount]metric{
@@ -99,6 +108,7 @@ var metrics = [metricCount]metric{
 	Answers:           {name: "tacit_answers_total", kind: counter, help: "Answers by RCODE; those of ten seconds with fewer than 100 queries are not split.", labels: []label{byTransport, byRcode}, crowded: true},
 	Types:             {name: "tacit_answers_by_type_total", kind: counter, help: "The same by the type that was asked for.", labels: []label{byTransport, byType}, crowded: true},
 	Drops:             {name: "tacit_drops_total", kind: counter, help: "Queries left without an answer.", labels: []label{byTransport, byCause}},
+	Failures:          {name: "tacit_failures_total", kind: counter, help: "Answers with SERVFAIL by extended error and by the stage at which it arose, as of the last time when 100 queries had come.", labels: []label{byTransport, byError, byStage}, held: true},
 	Connections:       {name: "tacit_connections", kind: gauge, help: "Connections of clients that are open.", labels: []label{byTransport}},
 	Shed:              {name: "tacit_connections_shed_total", kind: counter, help: "Connections closed to make room for others.", labels: []label{byTransport}},
 	QueryPanics:       {name: "tacit_query_panics_total", kind: counter, help: "Queries that ended in a panic.", labels: []label{byTransport}},
@@ -127,16 +137,18 @@ var metrics = [metricCount]metric{
 
 // Words are those of the last label of a metric but for that of what is merged: for who fills in samples by position.
 func (m Metric) Words() []string {
-	labels := metrics[m].labels
-	words := labels[len(labels)-1].words
+	words := m.WordsOf(len(metrics[m].labels) - 1)
 	if metrics[m].crowded {
 		return words[1:]
 	}
 	return words
 }
 
+// WordsOf are those of the label at a position.
+func (m Metric) WordsOf(label int) []string { return metrics[m].labels[label].words }
+
 // maxLabels is how many a metric has at most.
-const maxLabels = 2
+const maxLabels = 3
 
 // A spot is where a sample belongs: the positions of the words of its labels.
 type spot struct {
@@ -207,6 +219,9 @@ func (s *Samples) write(f format) string {
 		}
 		_, _ = fmt.Fprintf(&b, "# HELP %s %s\n# TYPE %s %s\n", family, x.help, family, x.kind)
 		for _, p := range m.spots() {
+			if x.held && s.values[p] == 0 {
+				continue
+			}
 			b.WriteString(x.name + p.labels() + " " + strconv.FormatFloat(s.values[p], 'f', -1, 64) + "\n")
 		}
 	}

@@ -24,6 +24,11 @@ func TestLabelsAreClosed(t *testing.T) {
 		"state":     "usable not_usable",
 		"way":       "udp tcp tls https quic odoh",
 		"trial":     "made found",
+		"error": "other unsupported_dnskey unsupported_ds_digest stale_answer forged_answer indeterminate bogus signature_expired " +
+			"signature_not_yet_valid dnskey_missing rrsigs_missing no_zone_key_bit nsec_missing cached_error not_ready blocked censored " +
+			"filtered prohibited stale_nxdomain not_authoritative not_supported no_reachable_authority network_error invalid_data " +
+			"unsupported_nsec3_iterations synthesized",
+		"stage": "front admission local priming asking servers aliases validating packing",
 	}
 	for m := range metricCount {
 		for _, l := range metrics[m].labels {
@@ -51,6 +56,7 @@ func TestPageHasOnlyLinesOfTheTable(t *testing.T) {
 	var s Samples
 	s.Add(Queries, 7, 2)
 	s.Add(Drops, 3, 0, 1)
+	s.Add(Failures, 2, 5, 6, 7)
 	for f, end := range map[format]string{prometheus: "", openMetrics: "# EOF\n"} {
 		text := s.write(f)
 		if !strings.HasSuffix(text, end) || !strings.Contains(text, "\ntacit_queries_total{transport=\"tls\"} 7\n") {
@@ -69,6 +75,10 @@ func TestPageHasOnlyLinesOfTheTable(t *testing.T) {
 		}
 		want := 0
 		for m := range metricCount {
+			if metrics[m].held { // those only that were counted
+				want++
+				continue
+			}
 			want += len(m.spots())
 		}
 		if lines != want {
@@ -174,6 +184,33 @@ func TestFewQueriesAreNotSplit(t *testing.T) {
 	count(5, 0)
 	expect("counters of another listener", "all", "105")
 	expect("counters of another listener", "NOERROR", "90")
+}
+
+// Failures of fewer than 100 queries would tell what is merged among the RCODEs: they wait for the others.
+func TestFailuresWaitForACrowd(t *testing.T) {
+	const udp, bogus, validating = 0, 6, 7
+	var s Snapshots
+	for _, step := range []struct {
+		name              string
+		queries, failures float64
+		shown             string
+	}{
+		{"99 queries", 99, 2, ""},
+		{"one more", 100, 3, "3"},
+		{"99 more", 199, 9, "3"},
+		{"and one", 200, 9, "9"},
+		{"a listener is gone", 50, 1, "9"},
+		{"the crowd of the others", 150, 2, "2"},
+	} {
+		var now Samples
+		now.Add(Queries, step.queries, udp)
+		now.Add(Failures, step.failures, udp, bogus, validating)
+		s.Publish(&now)
+		_, rest, _ := strings.Cut(s.text(prometheus), "\ntacit_failures_total{transport=\"udp\",error=\"bogus\",stage=\"validating\"} ")
+		if got, _, _ := strings.Cut(rest, "\n"); got != step.shown {
+			t.Errorf("%s: %q is shown, want %q", step.name, got, step.shown)
+		}
+	}
 }
 
 func TestMonitorShowsHealth(t *testing.T) {

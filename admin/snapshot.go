@@ -15,6 +15,8 @@ type Snapshots struct {
 	mu     sync.Mutex
 	before map[spot]float64 // of crowded metrics, what was counted when they were published last
 	shown  map[spot]float64 // of crowded metrics, what has been published
+	held   map[spot]float64 // of those that wait for a crowd, what has been published
+	asked  float64          // queries when that was
 	texts  [openMetrics + 1]string
 }
 
@@ -23,9 +25,19 @@ func (s *Snapshots) Publish(now *Samples) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	published := Samples{values: map[spot]float64{}}
+	crowd := s.hasCrowd(now)
+	if crowd {
+		s.held = map[spot]float64{}
+	}
 	for m := range metricCount {
-		if metrics[m].crowded {
+		switch {
+		case metrics[m].crowded:
 			s.mingle(m, now)
+			continue
+		case metrics[m].held:
+			if crowd {
+				s.hold(m, now)
+			}
 			continue
 		}
 		for _, p := range m.spots() {
@@ -33,8 +45,34 @@ func (s *Snapshots) Publish(now *Samples) {
 		}
 	}
 	maps.Copy(published.values, s.shown)
+	maps.Copy(published.values, s.held)
 	for f := range s.texts {
 		s.texts[f] = published.write(format(f))
+	}
+}
+
+// hasCrowd reports whether a crowd has asked since it did the last time. What tells of single answers waits for that: the failures of
+// one user, published as they come, would tell what those merged among the RCODEs do not.
+func (s *Snapshots) hasCrowd(now *Samples) bool {
+	asked := 0.0
+	for _, p := range Queries.spots() {
+		asked += now.values[p]
+	}
+	if asked < s.asked { // a listener is gone
+		s.asked = asked
+	}
+	if asked-s.asked < Crowd {
+		return false
+	}
+	s.asked = asked
+	return true
+}
+
+func (s *Snapshots) hold(m Metric, now *Samples) {
+	for _, p := range m.spots() {
+		if value := now.values[p]; value > 0 {
+			s.held[p] = value
+		}
 	}
 }
 

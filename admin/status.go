@@ -53,8 +53,15 @@ type Transport struct {
 	Connections int64  `json:"connections"` // open now
 	Shed        uint64 `json:"shed"`        // connections closed to make room for new ones
 	Panics      uint64 `json:"panics"`
-	// Failures are the answers with SERVFAIL, by the label of why (RFC 8914); no cause that has not been met.
-	Failures map[string]uint64 `json:"failures"`
+	// Failures are the answers with SERVFAIL; none that has not been met.
+	Failures []Failure `json:"failures"`
+}
+
+// A Failure counts the answers with SERVFAIL of one cause.
+type Failure struct {
+	Cause   string `json:"cause"` // the label of an extended error (RFC 8914)
+	Stage   string `json:"stage"` // where in the way of a question it arose
+	Answers uint64 `json:"answers"`
 }
 
 // An Upstream counts what went to authoritative servers since the start.

@@ -22,6 +22,19 @@ const (
 	stepAnswer   Step = "building the answer"
 )
 
+// Steps lists all of them, in the order in which a question comes by.
+func Steps() []Step {
+	return []Step{stepAdmit, stepLocal, stepPrime, stepAsk, stepServers, stepAlias, stepValidate, stepAnswer}
+}
+
+// stepOf is where an error arose; empty where there is none.
+func stepOf(err error) Step {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e.Step
+	}
+	return ""
+}
+
 // An Error says why a question was not resolved. Its text names the step and the limit, never the question or a server.
 type Error struct {
 	Step Step

@@ -122,7 +122,7 @@ func (r *result) flatten(f *found) {
 
 // ownAnswer answers whoever does not want recursion, from the zones served here: an answer as far as they know, or a referral.
 // Everything else is nobody's business, being what others have asked.
-func (r *Resolver) ownAnswer(q wire.Question, now time.Time) wire.Answer {
+func (r *Resolver) ownAnswer(q wire.Question, now time.Time) packed {
 	generation := r.cache.Generation()
 	res := &result{}
 	name := q.Name
@@ -143,7 +143,7 @@ func (r *Resolver) ownAnswer(q wire.Question, now time.Time) wire.Answer {
 		}
 		if f.outcome != alias {
 			a := res.pack(q, now)
-			r.cache.Packets.Put(q, a, now, generation)
+			r.cache.Packets.Put(q, a.Answer, now, generation)
 			return a
 		}
 		name = f.target
@@ -162,7 +162,7 @@ func (r *result) cutShort(cut *zone.Cut) *result {
 }
 
 // refer makes a referral.
-func refer(q wire.Question, cut *zone.Cut, now time.Time) wire.Answer {
+func refer(q wire.Question, cut *zone.Cut, now time.Time) packed {
 	return (&result{referral: cut}).pack(q, now)
 }
 

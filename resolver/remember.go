@@ -13,11 +13,11 @@ const staleAfter = 1800 * time.Millisecond
 
 // remember answers from what is known, without asking anybody. Near the end of its life, what is asked for again is
 // refreshed meanwhile.
-func (r *Resolver) remember(q wire.Question, now time.Time) (wire.Answer, bool) {
+func (r *Resolver) remember(q wire.Question, now time.Time) (packed, bool) {
 	generation := r.cache.Generation()
 	res, due, complete := r.recollect(q, now, cache.Fresh)
 	if !complete {
-		return wire.Answer{}, false
+		return packed{}, false
 	}
 	if res.err != nil {
 		return r.makeDo(q, res), true
@@ -29,7 +29,7 @@ func (r *Resolver) remember(q wire.Question, now time.Time) (wire.Answer, bool) 
 	if due && !r.noPrefetch {
 		r.start(q, true) // and who asks after that leaves a finished answer
 	} else {
-		r.cache.Packets.Put(q, a, now, generation)
+		r.cache.Packets.Put(q, a.Answer, now, generation)
 	}
 	return a, true
 }

@@ -103,13 +103,20 @@ func (r *Resolver) Recall(dst []byte, q *wire.Query, now time.Time) (wire.Answer
 // Resolve answers q. The lines are the order in which the sources are asked. It returns when there is an answer, a
 // failure, or the end of ctx; a resolution that it started goes on for those who ask next.
 func (r *Resolver) Resolve(ctx context.Context, q wire.Question) wire.Answer {
-	return r.blurred(r.resolve(ctx, q))
+	a, _ := r.Find(ctx, q)
+	return a
 }
 
-func (r *Resolver) resolve(ctx context.Context, q wire.Question) wire.Answer {
+// Find is Resolve, and says of a failure where it arose.
+func (r *Resolver) Find(ctx context.Context, q wire.Question) (a wire.Answer, failed Step) {
+	p := r.resolve(ctx, q)
+	return r.blurred(p.Answer), p.failed
+}
+
+func (r *Resolver) resolve(ctx context.Context, q wire.Question) packed {
 	now := r.now()
 	if a, ok := r.rules.Answer(q, now); ok {
-		return a
+		return packed{Answer: a}
 	}
 	if q.NoRecursion {
 		return r.ownAnswer(q, now)
@@ -132,7 +139,7 @@ var refusal = &result{
 
 // await starts the resolution of q, or joins it, and waits: for the result; for so long that a stale answer is better
 // than none; or until the client has to have an answer.
-func (r *Resolver) await(ctx context.Context, q wire.Question) wire.Answer {
+func (r *Resolver) await(ctx context.Context, q wire.Question) packed {
 	f := r.start(q, false)
 	if f == nil {
 		return r.makeDo(q, failed(&Error{Step: stepAdmit, EDE: wire.EDENetworkError, Err: errBusy}))
@@ -164,7 +171,7 @@ func (r *Resolver) start(q wire.Question, refresh bool) *flight {
 
 // finish packs a result for one of those who waited for it. Only who asks again leaves a finished answer: most names are asked
 // for once, and then the RRsets are enough.
-func (r *Resolver) finish(q wire.Question, res *result) wire.Answer {
+func (r *Resolver) finish(q wire.Question, res *result) packed {
 	if res.err != nil {
 		return r.makeDo(q, res)
 	}
@@ -172,7 +179,7 @@ func (r *Resolver) finish(q wire.Question, res *result) wire.Answer {
 }
 
 // makeDo answers with what has expired where there is nothing better (RFC 8767), else with the failure.
-func (r *Resolver) makeDo(q wire.Question, failure *result) wire.Answer {
+func (r *Resolver) makeDo(q wire.Question, failure *result) packed {
 	now := r.now()
 	if stale := r.stale(q, now); stale != nil {
 		stale.errs = append(stale.errs, failure.errs...)
@@ -191,5 +198,5 @@ func (r *Resolver) trace(ctx context.Context, q wire.Question, report tracer) wi
 	defer cancel()
 	res := s.follow(ctx, q.Name, q.Type)
 	s.traceFinished(res)
-	return res.pack(q, r.now())
+	return res.pack(q, r.now()).Answer
 }

@@ -124,7 +124,7 @@ func (v viewRules) Answer(q wire.Question, now time.Time) (wire.Answer, bool) {
 	if q.View != v.blocked {
 		return wire.Answer{}, false
 	}
-	return (&result{rcode: wire.NXDomain}).pack(q, now), true
+	return (&result{rcode: wire.NXDomain}).pack(q, now).Answer, true
 }
 
 func TestViews(t *testing.T) {

@@ -102,8 +102,14 @@ func failed(err error) *result { return new(result).fail(err) }
 
 var builders = sync.Pool{New: func() any { return new(wire.Builder) }}
 
+// A packed result is a message, and of a failure also where it arose.
+type packed struct {
+	wire.Answer
+	failed Step
+}
+
 // pack makes the message for q.
-func (r *result) pack(q wire.Question, now time.Time) wire.Answer {
+func (r *result) pack(q wire.Question, now time.Time) packed {
 	b := builders.Get().(*wire.Builder)
 	defer builders.Put(b)
 	b.Begin(nil, q, r.rcodeFor(q), r.flags())
@@ -111,7 +117,10 @@ func (r *result) pack(q wire.Question, now time.Time) wire.Answer {
 	if err != nil {
 		return failed(&Error{Step: stepAnswer, EDE: wire.EDEOther, Err: err}).pack(q, now)
 	}
-	a := wire.Answer{Packet: b.Message(), Expires: expires, Errors: r.errs, Fixed: r.local && r.err == nil}
+	a := packed{
+		Answer: wire.Answer{Packet: b.Message(), Expires: expires, Errors: r.errs, Fixed: r.local && r.err == nil},
+		failed: stepOf(r.err),
+	}
 	if !a.Fixed {
 		a.Lives = b.Lives()
 		a.Refresh = r.refresh()

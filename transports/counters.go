@@ -21,8 +21,8 @@ type Counters struct {
 	types   [len(countedTypes) + 1]atomic.Uint64 // of answers; the last is all other types
 	drops   [causeCount]atomic.Uint64
 
-	failures [wire.CodesOfEDE]atomic.Uint64 // by the first extended error of what was answered with SERVFAIL
-	_        [2 * cacheLine]byte            // the next transport's
+	failures [wire.CodesOfEDE][stageCount]atomic.Uint64 // by the first extended error of what was answered with SERVFAIL
+	_        [2 * cacheLine]byte                        // the next transport's
 }
 
 // cacheLine is what processors fetch at a time; they fetch the one beside it, too.
@@ -57,16 +57,48 @@ func positionOf(t wire.Type) int {
 	return len(countedTypes)
 }
 
-// Failures returns the number of questions answered with SERVFAIL for a cause (RFC 8914).
-func (c *Counters) Failures(e wire.EDE) uint64 { return c.failures[min(e, wire.CodesOfEDE-1)].Load() }
+// A Stage is where in the way of a question its failure arose.
+type Stage uint8
 
-// countFailure counts why an answer is SERVFAIL. It is not told what was asked, and its labels are a closed set.
-func (f *front) countFailure(errors []wire.ExtendedError, l link) {
-	cause := wire.EDEOther
+// Stages, in the order in which a question comes by.
+const (
+	Front     Stage = iota // here: no place to wait, an answer that fits into no message, a panic
+	Admission              // too much is going on
+	Local                  // zones served here
+	Priming
+	Asking
+	Servers // being looked up
+	Aliases
+	Validating
+	Packing
+	stageCount
+)
+
+// Stages lists all stages.
+func Stages() []Stage {
+	return []Stage{Front, Admission, Local, Priming, Asking, Servers, Aliases, Validating, Packing}
+}
+
+var stageNames = [stageCount]string{"front", "admission", "local", "priming", "asking", "servers", "aliases", "validating", "packing"}
+
+func (s Stage) String() string { return stageNames[s] }
+
+// Failures returns the number of questions answered with SERVFAIL for a cause (RFC 8914), at a stage.
+func (c *Counters) Failures(e wire.EDE, s Stage) uint64 {
+	return c.failures[min(e, wire.CodesOfEDE-1)][s].Load()
+}
+
+// causeOf is why an answer is SERVFAIL, one of a closed set.
+func causeOf(errors []wire.ExtendedError) wire.EDE {
 	if len(errors) > 0 && errors[0].Code < wire.CodesOfEDE {
-		cause = errors[0].Code
+		return errors[0].Code
 	}
-	f.counters[l.transport].failures[cause].Add(1)
+	return wire.EDEOther
+}
+
+// countFailure counts why an answer is SERVFAIL. It is not told what was asked.
+func (f *front) countFailure(errors []wire.ExtendedError, l link) {
+	f.counters[l.transport].failures[causeOf(errors)][l.failed].Add(1)
 }
 
 // Drops returns the number of queries left without an answer for a cause.

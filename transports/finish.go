@@ -11,6 +11,7 @@ import (
 // A link is what finishing an answer must know of the way back to the client.
 type link struct {
 	transport Transport
+	failed    Stage         // where the failure arose that is taken back
 	idle      time.Duration // how long the connection may stay idle: for the keepalive option
 	conn      net.Conn      // over TLS and HTTPS; nil where it is not known
 	tally     *tally        // where a reader of many messages counts; nil: at once
@@ -42,6 +43,7 @@ var (
 // own servers had them.
 func (f *front) finish(msg []byte, q *wire.Query, a *wire.Answer, l link) []byte {
 	if len(msg) < wire.HeaderLength+len(q.RawQuestion()) {
+		l.failed = Front
 		return f.fail(msg, q, notAnAnswer, l)
 	}
 	wire.Reply(msg, q)
@@ -50,6 +52,7 @@ func (f *front) finish(msg []byte, q *wire.Query, a *wire.Answer, l link) []byte
 	}
 	if len(msg)+optLength(q, l) > l.size(q) {
 		if l.transport != UDP { // TC would send the client to where it is
+			l.failed = Front
 			return f.fail(msg, q, answerTooLong, l)
 		}
 		msg = wire.Truncate(msg)

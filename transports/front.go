@@ -317,9 +317,11 @@ func (j *job) answer() (answer []byte) {
 	}()
 	ctx, cancel := context.WithTimeout(j.ctx, answerWithin)
 	defer cancel()
-	a := f.responder.Resolve(ctx, j.question)
+	a, failed := f.responder.Resolve(ctx, j.question)
+	l := j.link
+	l.failed = failed
 	buf := slices.Grow(j.buf[:0], len(a.Packet)+roomForOPT) // what grows later leaves a copy behind
-	return f.finish(append(buf, a.Packet...), &j.query, &a, j.link)
+	return f.finish(append(buf, a.Packet...), &j.query, &a, l)
 }
 
 // wipeStack writes over the stack below its caller, which would go to the next goroutine with the client's address in

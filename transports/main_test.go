@@ -34,6 +34,7 @@ func (nobody) Admit(netip.Addr, time.Time) (wire.View, bool)    { return 0, fals
 type script struct {
 	recall  func(dst []byte, q *wire.Query) (wire.Answer, bool)
 	resolve func(ctx context.Context, q wire.Question) wire.Answer
+	failed  Stage // of what is resolved
 }
 
 func (s script) Recall(dst []byte, q *wire.Query, _ time.Time) (wire.Answer, bool) {
@@ -43,11 +44,11 @@ func (s script) Recall(dst []byte, q *wire.Query, _ time.Time) (wire.Answer, boo
 	return s.recall(dst, q)
 }
 
-func (s script) Resolve(ctx context.Context, q wire.Question) wire.Answer {
+func (s script) Resolve(ctx context.Context, q wire.Question) (wire.Answer, Stage) {
 	if s.resolve == nil {
-		return wire.Answer{Packet: address(q)}
+		return wire.Answer{Packet: address(q)}, s.failed
 	}
-	return s.resolve(ctx, q)
+	return s.resolve(ctx, q), s.failed
 }
 
 // address is a finished answer: one A record.

@@ -26,7 +26,8 @@ var known = script{recall: func(dst []byte, q *wire.Query) (wire.Answer, bool) {
 func TestTCPAnswersOutOfOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := script{resolve: func(ctx context.Context, q wire.Question) wire.Answer {
-			return slowly(time.Duration(q.Name.Len())*time.Millisecond).Resolve(ctx, q)
+			a, _ := slowly(time.Duration(q.Name.Len())*time.Millisecond).Resolve(ctx, q)
+			return a
 		}}
 		_, _, l := start(t, Options{}, r, everybody{})
 		conn := l.dial("192.0.2.1")

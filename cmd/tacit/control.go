@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -290,13 +288,13 @@ func writeUpstream(t table, u *admin.Upstream) {
 func writeFailures(t table, list []admin.Transport) {
 	first := true
 	for _, x := range list {
-		for _, cause := range slices.Sorted(maps.Keys(x.Failures)) {
+		for _, f := range x.Failures {
 			if first {
 				t.row()
-				t.row("failed over", "cause", "answers")
+				t.row("failed over", "cause", "stage", "answers")
 				first = false
 			}
-			t.row(x.Name, cause, x.Failures[cause])
+			t.row(x.Name, f.Cause, f.Stage, f.Answers)
 		}
 	}
 }

@@ -51,6 +51,9 @@ func sampleTransport(to *admin.Samples, t int, c *transports.Counters) {
 	for i, cause := range transports.Causes() {
 		to.Add(admin.Drops, float64(c.Drops(cause)), t, i)
 	}
+	eachFailure(c, func(cause wire.EDE, stage transports.Stage, count uint64) {
+		to.Add(admin.Failures, float64(count), t, slices.Index(admin.Failures.WordsOf(1), cause.Label()), int(stage))
+	})
 	for i := range len(transports.CountedTypes()) + 1 {
 		to.Add(admin.Types, float64(c.Types(i)), t, i)
 	}

@@ -10,6 +10,7 @@ import (
 
 	"tacit/admin"
 	"tacit/internal/wire"
+	"tacit/resolver"
 	"tacit/transports"
 )
 
@@ -52,6 +53,18 @@ func TestWordsAreThoseOfWhatIsCounted(t *testing.T) {
 	}
 	if !slices.Equal(admin.Queries.Words(), all) || !slices.Equal(admin.Drops.Words(), causes) {
 		t.Errorf("%q and %q, want %q and %q", admin.Queries.Words(), admin.Drops.Words(), all, causes)
+	}
+	var stages []string
+	for _, x := range transports.Stages() {
+		stages = append(stages, x.String())
+	}
+	if !slices.Equal(admin.Failures.Words(), stages) || len(resolver.Steps()) != len(stages)-1 {
+		t.Errorf("%q, want %q, of which all but the first are steps of the resolver: %q", admin.Failures.Words(), stages, resolver.Steps())
+	}
+	for e := range wire.EDE(wire.CodesOfEDE) {
+		if !slices.Contains(admin.Failures.WordsOf(1), e.Label()) {
+			t.Errorf("no word for %s", e.Label())
+		}
 	}
 	for r := range wire.BadCookie + 1 {
 		word := admin.Answers.Words()[rcodeWord(r)]

@@ -56,7 +56,7 @@ func eventually(t *testing.T, s *Server, name, octets string) {
 	t.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		a := s.Resolve(t.Context(), wire.Question{Name: wire.MustName(name), Type: wire.TypeA, Class: wire.ClassIN})
+		a, _ := s.Resolve(t.Context(), wire.Question{Name: wire.MustName(name), Type: wire.TypeA, Class: wire.ClassIN})
 		if strings.HasSuffix(string(a.Packet), octets) {
 			return
 		}
@@ -120,7 +120,7 @@ func TestReplicaThatIsNotThere(t *testing.T) {
 				t.Error(err)
 			}
 			s, log := x.startBeside(t, config)
-			a := s.Resolve(t.Context(), wire.Question{Name: wire.MustName("www.zone.example."), Type: wire.TypeA, Class: wire.ClassIN})
+			a, _ := s.Resolve(t.Context(), wire.Question{Name: wire.MustName("www.zone.example."), Type: wire.TypeA, Class: wire.ClassIN})
 			if len(a.Errors) != 1 || a.Errors[0].Code != wire.EDEInvalidData || wire.Rcode(a.Packet[3]&0xf) != wire.Rcode(dns.RcodeServerFailure) {
 				t.Errorf("%+v", a)
 			}

@@ -17,6 +17,7 @@ import (
 	"tacit/internal/privacy"
 	"tacit/internal/wire"
 	"tacit/management"
+	"tacit/resolver"
 	"tacit/transports"
 	"tacit/upstream"
 )
@@ -288,10 +289,21 @@ func (s *Server) Recall(dst []byte, q *wire.Query, now time.Time) (wire.Answer, 
 }
 
 // Resolve asks the resolver of the current configuration.
-func (s *Server) Resolve(ctx context.Context, q wire.Question) wire.Answer {
+func (s *Server) Resolve(ctx context.Context, q wire.Question) (wire.Answer, transports.Stage) {
 	s.tamperWithQuestion(q)
-	return s.current.Load().resolver.Resolve(ctx, q)
+	a, failed := s.current.Load().resolver.Find(ctx, q)
+	return a, stageOf(failed)
 }
+
+// stageOf is what the clients' side calls a step of the resolver.
+func stageOf(step resolver.Step) transports.Stage {
+	if i := slices.Index(steps, step); i >= 0 {
+		return transports.Admission + transports.Stage(i)
+	}
+	return transports.Front // nothing failed
+}
+
+var steps = resolver.Steps()
 
 // Admit asks the access list of the current configuration.
 func (s *Server) Admit(addr netip.Addr, now time.Time) (wire.View, bool) {

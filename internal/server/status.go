@@ -2,6 +2,7 @@ package server
 
 import (
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"tacit/admin"
@@ -78,16 +79,27 @@ func add(t *admin.Transport, c *transports.Counters) {
 	t.Connections += c.Connections.Load()
 	t.Shed += c.Shed.Load()
 	t.Panics += c.Panics.Load()
-	for cause := range wire.EDE(wire.CodesOfEDE) {
-		if n := c.Failures(cause); n > 0 {
-			if t.Failures == nil {
-				t.Failures = map[string]uint64{}
-			}
-			t.Failures[cause.Label()] += n
+	eachFailure(c, func(cause wire.EDE, stage transports.Stage, count uint64) {
+		same := func(f admin.Failure) bool { return f.Cause == cause.Label() && f.Stage == stage.String() }
+		i := slices.IndexFunc(t.Failures, same)
+		if i < 0 {
+			i, t.Failures = len(t.Failures), append(t.Failures, admin.Failure{Cause: cause.Label(), Stage: stage.String()})
 		}
-	}
+		t.Failures[i].Answers += count
+	})
 	for _, cause := range transports.Causes() {
 		t.Dropped += c.Drops(cause)
+	}
+}
+
+// eachFailure goes through what has failed on a transport.
+func eachFailure(c *transports.Counters, tell func(wire.EDE, transports.Stage, uint64)) {
+	for cause := range wire.EDE(wire.CodesOfEDE) {
+		for _, stage := range transports.Stages() {
+			if n := c.Failures(cause, stage); n > 0 {
+				tell(cause, stage, n)
+			}
+		}
 	}
 }
 

@@ -1,8 +1,15 @@
 package server
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/miekg/dns"
+
+	"tacit/admin"
+	"tacit/internal/testnet"
 	"tacit/upstream"
 )
 
@@ -37,5 +44,39 @@ func TestEncryptedShare(t *testing.T) {
 		if share, known := encryptedShare(&before, &after); share != c.share || known != c.known {
 			t.Errorf("%d in clear, %d and %d encrypted: %f, %v", c.udp-1000, c.tls-500, c.odoh, share, known)
 		}
+	}
+}
+
+// Failures are counted where they arose, in the same words for the command and for the metrics.
+func TestFailuresAreCountedWhereTheyArise(t *testing.T) {
+	x := newSetting(t)
+	x.Zone("broken.example.", "www IN A 203.0.113.1\nround IN CNAME round")
+	x.Zone("refuses.example.", "www IN A 203.0.113.1", testnet.Failing(dns.RcodeRefused))
+	x.Sign(testnet.Signing{}, "broken.example.")
+	x.Spoil("broken.example.", testnet.Expired())
+	s, _ := x.start(t, monitored)
+	udp, _ := s.Addrs()
+	for range 50 {
+		ask(t, "udp", udp[0], "www.broken.example.")
+		ask(t, "udp", udp[0], "www.refuses.example.")
+	}
+	want := []admin.Failure{
+		{Cause: "signature_expired", Stage: "validating", Answers: 1},
+		{Cause: "cached_error", Stage: "asking", Answers: 98},
+		{Cause: "no_reachable_authority", Stage: "asking", Answers: 1},
+	}
+	if got := (operator{s}).Status().Transports[0].Failures; !slices.Equal(got, want) {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	s.snapshots.Publish(s.samples())
+	_, text := fetch(t, "http://"+s.Monitoring().String()+"/metrics")
+	for _, f := range want {
+		line := fmt.Sprintf("\ntacit_failures_total{transport=\"udp\",error=%q,stage=%q} %d\n", f.Cause, f.Stage, f.Answers)
+		if !strings.Contains(text, line) {
+			t.Errorf("the metrics have no line %s", line)
+		}
+	}
+	if got := strings.Count(text, "\ntacit_failures_total{"); got != len(want) {
+		t.Errorf("%d lines", got)
 	}
 }
