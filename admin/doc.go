@@ -2,7 +2,7 @@
 // Monitor shows metrics and health over HTTP.
 // It carries questions to the parts that can answer them and decides nothing itself. No answer holds a name that a client
 // has asked for, or a client: there is no command that lists names, and zones are named only where the operator has named
-// them first.
+// them first, or where many client networks have them in common.
 //
 // Metrics are published every ten seconds, with labels whose words are constants of this package.
 //

@@ -60,7 +60,8 @@ func newHandler(o Options) http.Handler {
 	return mux
 }
 
-// commands are all that the socket understands. None of them lists names that were asked for, or clients.
+// commands are all that the socket understands. None of them lists clients, or names that were asked for, but
+// domains that many client networks have in common.
 func (h *handler) commands() map[string]func(context.Context, command) (any, error) {
 	return map[string]func(context.Context, command) (any, error){
 		"POST /flush":  h.flush,

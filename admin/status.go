@@ -2,7 +2,8 @@ package admin
 
 import "time"
 
-// A Status is what an operator can know of a running tacit: counts, and what the operator has configured.
+// A Status is what an operator can know of a running tacit: counts, what the operator has configured, and zones that fail for a
+// crowd.
 type Status struct {
 	Version    string      `json:"version"`
 	Config     string      `json:"config"` // its file; empty: the defaults
@@ -20,7 +21,24 @@ type Status struct {
 	Certificates []Certificate `json:"certificates"`
 	Panics       uint64        `json:"panics"` // that ended no query, but a resolution or something else that tacit does by itself
 	// DebugSessions is how often somebody has watched what becomes of a name.
-	DebugSessions uint64 `json:"debug_sessions"`
+	DebugSessions uint64  `json:"debug_sessions"`
+	Failing       Failing `json:"failing"`
+}
+
+// Failing are the zones whose questions fail, in the present hour. No zone is named below From client networks that have met the same
+// failure there.
+type Failing struct {
+	From   int           `json:"from_networks"`
+	Zones  []FailingZone `json:"zones"`  // that of most networks first
+	Others uint64        `json:"others"` // answers that failed in zones that are not named
+}
+
+// A FailingZone is a registrable domain.
+type FailingZone struct {
+	Zone     string `json:"zone"`
+	Cause    string `json:"cause"`
+	Networks int    `json:"networks"` // of clients, at least
+	Answers  uint64 `json:"answers"`
 }
 
 // Zones are those that are served with authority.

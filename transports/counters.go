@@ -83,6 +83,9 @@ var stageNames = [stageCount]string{"front", "admission", "local", "priming", "a
 
 func (s Stage) String() string { return stageNames[s] }
 
+// isOfZone reports whether what fails there does so for a zone that was asked about.
+func (s Stage) isOfZone() bool { return s >= Asking && s <= Validating }
+
 // Failures returns the number of questions answered with SERVFAIL for a cause (RFC 8914), at a stage.
 func (c *Counters) Failures(e wire.EDE, s Stage) uint64 {
 	return c.failures[min(e, wire.CodesOfEDE-1)][s].Load()
@@ -94,6 +97,14 @@ func causeOf(errors []wire.ExtendedError) wire.EDE {
 		return errors[0].Code
 	}
 	return wire.EDEOther
+}
+
+// rootCauseOf is the one that a failure had when it was met first, if it is told again.
+func rootCauseOf(errors []wire.ExtendedError) wire.EDE {
+	if cause := causeOf(errors); cause != wire.EDECachedError || len(errors) == 1 {
+		return cause
+	}
+	return causeOf(errors[1:])
 }
 
 // countFailure counts why an answer is SERVFAIL. It is not told what was asked.

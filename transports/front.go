@@ -12,6 +12,7 @@ import (
 
 	"github.com/quic-go/quic-go"
 
+	"tacit/internal/crowds"
 	"tacit/internal/privacy"
 	"tacit/internal/wire"
 )
@@ -27,6 +28,7 @@ type front struct {
 	minTLS    uint16
 	validates func() bool // nil: not known
 	watch     *Watch      // nil: nothing can be watched
+	failing   *crowds.Table
 
 	quota       *Quota
 	noCookies   bool
@@ -45,7 +47,7 @@ type front struct {
 func newFront(o Options) *front {
 	f := &front{
 		limits: o.Limits.withDefaults(), quota: o.Quota, keeper: o.Keeper, now: o.Now, log: o.Log, noCookies: o.NoCookies, sharedAfter: o.SharedAfter,
-		minTLS: o.MinTLS, validates: o.Validates, watch: o.Watch, stopping: make(chan struct{}),
+		minTLS: o.MinTLS, validates: o.Validates, watch: o.Watch, failing: o.Failing, stopping: make(chan struct{}),
 	}
 	if f.quota == nil {
 		f.quota = &Quota{}
@@ -213,6 +215,7 @@ type job struct {
 	message  [wire.HeaderLength + wire.MaxNameLength + 4]byte // header and question: what query aliases
 	cookie   [cookieSize]byte                                 // that the client is given
 	question wire.Question
+	network  crowds.Network // whose client it is, if the question fails
 	link     link
 	holder   holder
 	arrived  time.Time
@@ -241,6 +244,7 @@ func (f *front) newJob(v *visit, msg []byte, addr netip.Addr, l link) *job {
 	}
 	j := jobs.Get().(*job)
 	j.front, j.link, j.holder, j.arrived = f, l, h, v.now
+	j.network = f.failing.Network(addr, v.now)
 	j.takeQuery(&v.query, msg)
 	if v.query.Cookie != nil {
 		j.cookie = v.cookie
@@ -319,7 +323,9 @@ func (j *job) answer() (answer []byte) {
 	defer cancel()
 	a, failed := f.responder.Resolve(ctx, j.question)
 	l := j.link
-	l.failed = failed
+	if l.failed = failed; failed.isOfZone() {
+		f.failing.Note(j.network, j.query.FoldedName(), uint8(rootCauseOf(a.Errors)))
+	}
 	buf := slices.Grow(j.buf[:0], len(a.Packet)+roomForOPT) // what grows later leaves a copy behind
 	return f.finish(append(buf, a.Packet...), &j.query, &a, l)
 }

@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"tacit/internal/crowds"
 	"tacit/internal/privacy"
 	"tacit/internal/wire"
 )
@@ -46,6 +47,8 @@ type Options struct {
 	Validates func() bool
 	// Watch lets an operator see for a time what becomes of one name. Nil: nobody can.
 	Watch *Watch
+	// Failing counts the zones whose questions fail, and for how many client networks. Nil: nobody does.
+	Failing *crowds.Table
 	// AltSvc is the port of HTTP/3 that clients of HTTPS are told of (RFC 7838). 0: none.
 	AltSvc uint16
 

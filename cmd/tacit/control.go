@@ -165,8 +165,8 @@ func newStatus() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "status",
 		Short: "Show how a running tacit is",
-		Long: "Status shows counts, trust anchors, and the state of the root zone copy. It holds no name that was asked for and no\n" +
-			"client: there is no command that shows those.",
+		Long: "Status shows counts, trust anchors, and the state of the root zone copy. It holds no client, and no name that was\n" +
+			"asked for but this: the registrable domain in which 20 client networks have met the same failure within the hour.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.do(cmd, func(ctx context.Context, client *admin.Client) error {
@@ -237,6 +237,7 @@ func writeStatus(w io.Writer, s admin.Status) error {
 		t.row(x.Name, x.Queries, x.Recalled, x.Truncated, x.Dropped, x.Connections, x.Shed, x.Panics)
 	}
 	writeFailures(t, s.Transports)
+	writeFailing(t, &s.Failing)
 	if len(s.Certificates) > 0 {
 		t.row()
 		t.row("certificate", "state", "until", "pin")
@@ -297,6 +298,18 @@ func writeFailures(t table, list []admin.Transport) {
 			t.row(x.Name, f.Cause, f.Stage, f.Answers)
 		}
 	}
+}
+
+// writeFailing shows which zones fail for many, and says so where there is none: with few clients there never is.
+func writeFailing(t table, f *admin.Failing) {
+	t.row()
+	if len(f.Zones) > 0 {
+		t.row("failing zone", "cause", "answers", "networks")
+	}
+	for _, z := range f.Zones {
+		t.row(z.Zone, z.Cause, z.Answers, fmt.Sprintf("%d or more", z.Networks))
+	}
+	t.row(fmt.Sprintf("A failing zone is named once %d client networks have met the same failure in this hour. In others, %d answers failed.", f.From, f.Others))
 }
 
 func describeZones(z *admin.Zones) string {

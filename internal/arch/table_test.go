@@ -26,12 +26,12 @@ var siblings = []string{"cache", "dnssec", "zone", "policy", "upstream"}
 // tells clients where the transports are.
 var clientSide = []string{"transports", "certificate", "discovery"}
 
-var foundations = []string{"internal/wire", "internal/privacy", "internal/work", "internal/place", "internal/odoh", "internal/siphash"}
+var foundations = []string{"internal/wire", "internal/privacy", "internal/work", "internal/place", "internal/odoh", "internal/siphash", "internal/crowds"}
 
 var rooms = []room{
 	{path: "cmd/tacit", may: []string{"config", "admin", "certificate", "discovery", "zone", "statement", "internal/server", "internal/lab", "internal/wire"}},
 	{path: "config", may: slices.Concat(clientSide, []string{"resolver", "admin"}, siblings, foundations)},
-	{path: "transports", may: []string{"internal/wire", "internal/privacy", "internal/place", "internal/odoh", "internal/siphash"}, unpredictable: true},
+	{path: "transports", may: []string{"internal/wire", "internal/privacy", "internal/place", "internal/odoh", "internal/siphash", "internal/crowds"}, unpredictable: true},
 	{path: "certificate", may: []string{"internal/privacy", "internal/place"}, unpredictable: true},
 	{path: "management"},
 	{path: "statement", standard: true},
@@ -49,6 +49,7 @@ var rooms = []room{
 	{path: "internal/place", standard: true},
 	{path: "internal/odoh", standard: true, unpredictable: true},
 	{path: "internal/siphash", standard: true, unpredictable: true},
+	{path: "internal/crowds", may: []string{"internal/siphash"}, unpredictable: true},
 	{path: "internal/server", may: slices.Concat([]string{"config", "resolver", "admin"}, clientSide, siblings, foundations, []string{"management", "statement"})},
 	{path: "internal/testnet", may: []string{"internal/wire", "dnssec"}},
 	{path: "internal/apart"},
@@ -71,8 +72,9 @@ var confinements = []confinement{
 	{"github.com/quic-go/quic-go", []string{"transports", "upstream", "internal/interop"}}, // docs/adr/0008
 	{"github.com/pires/go-proxyproto", []string{"transports"}},                             // docs/adr/0008
 	{"golang.org/x/crypto", []string{"certificate"}},                                       // docs/adr/0008
-	{"github.com/pelletier/go-toml/v2", []string{"config"}},                                // docs/adr/0002
-	{"github.com/spf13/cobra", []string{"cmd/tacit"}},                                      // docs/adr/0002
+	{"golang.org/x/net/publicsuffix", []string{"internal/crowds"}},
+	{"github.com/pelletier/go-toml/v2", []string{"config"}}, // docs/adr/0002
+	{"github.com/spf13/cobra", []string{"cmd/tacit"}},       // docs/adr/0002
 }
 
 func findRoom(path string) (room, bool) {

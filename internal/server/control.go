@@ -49,6 +49,7 @@ func (o operator) flush(forget func(*parts, *cache.Cache)) {
 	s := o.server
 	s.mu.Lock()
 	forget(s.current.Load(), s.cache)
+	s.forgetCrowds()
 	s.mu.Unlock()
 	s.env.Log.Info("the cache was flushed")
 	wipeMemory()

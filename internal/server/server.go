@@ -14,6 +14,7 @@ import (
 	"tacit/admin"
 	"tacit/cache"
 	"tacit/config"
+	"tacit/internal/crowds"
 	"tacit/internal/privacy"
 	"tacit/internal/wire"
 	"tacit/management"
@@ -38,6 +39,7 @@ type Server struct {
 	stater     stater
 	watch      transports.Watch
 	sessions   debugSessions
+	failing    *crowds.Table
 
 	mu        sync.Mutex // of all below: start, reload, the commands of the operator, and shutdown exclude each other
 	cache     *cache.Cache
@@ -81,6 +83,7 @@ func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 	s := &Server{
 		env: env.withDefaults(), memory: upstream.NewMemory(upstream.MemoryOptions{}), cache: newCache(c),
 		listeners: map[endpoint]*transports.Server{}, stopping: make(chan struct{}), exceptions: newExceptions(),
+		failing: crowds.NewTable(crowds.Options{AtLeast: failingFrom}),
 	}
 	s.started = s.env.Now()
 	shown, err := s.obtain(c)

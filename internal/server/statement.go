@@ -100,7 +100,8 @@ func addSessions(p *statement.Practice, sessions []statement.DebugSession, now t
 // hasRoot reports whether there is a copy of the root zone.
 func (p *parts) hasRoot() bool { return p.root != nil && p.root.Stats().Copied }
 
-// followStatement looks from time to time whether the statement is still true, until the server stops.
+// followStatement looks from time to time whether the statement is still true, and whether the hour is over for which crowds are
+// counted, until the server stops.
 func (s *Server) followStatement() {
 	rounds := time.NewTicker(restateEvery)
 	defer rounds.Stop()
@@ -109,6 +110,7 @@ func (s *Server) followStatement() {
 		case <-s.stopping:
 			return
 		case <-rounds.C:
+			s.turnCrowds(s.env.Now())
 			s.restate()
 		}
 	}

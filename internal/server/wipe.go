@@ -17,6 +17,7 @@ import (
 func (s *Server) Forget() {
 	s.mu.Lock()
 	s.cache.FlushAll()
+	s.forgetCrowds()
 	s.mu.Unlock()
 	wipeMemory()
 }
