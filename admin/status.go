@@ -23,6 +23,23 @@ type Status struct {
 	// DebugSessions is how often somebody has watched what becomes of a name.
 	DebugSessions uint64  `json:"debug_sessions"`
 	Failing       Failing `json:"failing"`
+	// Popular is nil unless stats.top is set.
+	Popular *Popular `json:"popular,omitempty"`
+}
+
+// Popular are the domains that at least From client networks have asked for, as released once in an hour, with noise.
+type Popular struct {
+	From      int           `json:"from_networks"`
+	Zones     []PopularZone `json:"zones"`             // that of most networks first
+	At        time.Time     `json:"released,omitzero"` // zero: not yet
+	Budget    float64       `json:"budget_left"`       // of 1 for a day
+	Exhausted bool          `json:"exhausted"`         // there was none for the last hour
+}
+
+// A PopularZone is a registrable domain.
+type PopularZone struct {
+	Zone     string `json:"zone"`
+	Networks int    `json:"networks"` // of clients, about
 }
 
 // Failing are the zones whose questions fail, in the present hour. No zone is named below From client networks that have met the same

@@ -37,6 +37,7 @@ type Config struct {
 	Secondaries  []zone.Secondary
 	Grants       []zone.Grant // those of [[update]]
 	Log          Log
+	Stats        Stats
 	Admin        Admin
 	Operator     Operator
 
@@ -177,6 +178,11 @@ type Key struct {
 
 // Log is the table [log].
 type Log struct{ Level slog.Level }
+
+// Stats is the table [stats].
+type Stats struct {
+	Top bool // popular domains are shown to the operator
+}
 
 // Admin is the table [admin].
 type Admin struct {

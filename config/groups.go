@@ -59,6 +59,7 @@ var groups = []group{
 			"that is about zones and DNS records; the path is /client/v4. It shows what proxied records lead to.",
 	},
 	{name: "log", about: "What is written to the standard error. No level holds a query name or a client."},
+	{name: "stats", about: "What is counted of all clients together."},
 	{name: "admin", about: "What an operator can see and do while tacit runs."},
 	{
 		name: "operator", about: "What the operator declares. tacit cannot know it: it stands in the privacy statement (RFC 8932 section 6) as it stands " +

@@ -36,8 +36,8 @@ var options = slices.Concat(topOptions, tableOptions, operatorOptions)
 var topOptions = []option{
 	{
 		key: acceptKey, kind: listKind, form: "key that gives up privacy", standard: `[]`,
-		about: "Keys whose values give up privacy, and shall. listen.http, tls.min_version and admin.listen are refused with such a value unless " +
-			"they are named here; of others the privacy statement and tacit check tell.",
+		about: "Keys whose values give up privacy, and shall. listen.http, tls.min_version, admin.listen and stats.top are refused with such a value " +
+			"unless they are named here; of others the privacy statement and tacit check tell.",
 		set: func(k *checker, v value) { k.config.Accepted = all(k, v, parseWeakening) },
 	},
 }
@@ -568,6 +568,13 @@ var tableOptions = []option{
 		table: "log", key: "level", kind: textKind, standard: `"info"`, words: []string{"error", "warn", "info", "debug"},
 		about: "The least important messages that are still written. None holds a name that was asked for or a client, not even of debug.",
 		set:   setLevel,
+	},
+
+	{
+		table: "stats", key: "top", kind: boolKind, standard: `false`,
+		about: "Counts from how many client networks (/24, /56) each registrable domain is asked for, and shows the operator (tacit status) once in an hour " +
+			"those that at least 50 have asked for, with noise; when the day's budget for that is spent, nothing more.",
+		set: func(k *checker, v value) { k.config.Stats.Top = v.flag },
 	},
 
 	{

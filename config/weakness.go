@@ -42,6 +42,10 @@ var weakenings = []weakening{
 		weak: func(c *Config, _ value) bool { return c.Admin.Listen.IsValid() && !c.Admin.Listen.Addr().IsLoopback() },
 	},
 	{
+		key: "stats.top", refused: true, about: "domains that many client networks ask for are counted, and shown to the operator",
+		weak: func(_ *Config, v value) bool { return v.flag },
+	},
+	{
 		key: "recursion.qname_minimisation", about: "servers on the way can be shown more of a name than they must know",
 		weak: func(_ *Config, v value) bool { return v.text != string(Strict) },
 	},

@@ -14,6 +14,7 @@ func TestPrivacyIsNotLostSilently(t *testing.T) {
 		{"open metrics", "[admin]\nlisten = '192.0.2.1:9153'", "test.toml:2:1: admin.listen: gives up privacy: counts of what clients do can be read from other machines, and on the way to them" + tail + `["admin.listen"]`},
 		{"all addresses", "[admin]\nlisten = ':9153'", "test.toml:2:1: admin.listen: gives up privacy: counts of what clients do can be read from other machines, and on the way to them" + tail + `["admin.listen"]`},
 		{"DoH in clear", "[listen]\nhttp = ['192.0.2.1:80']", "test.toml:2:1: listen.http: gives up privacy: questions and clients' addresses cross a network in clear, from the reverse proxy to tacit" + tail + `["listen.http"]`},
+		{"popular domains", "[stats]\ntop = true", "test.toml:2:1: stats.top: gives up privacy: domains that many client networks ask for are counted, and shown to the operator" + tail + `["stats.top"]`},
 		{"another is accepted", "accept_privacy_loss = ['cache.ttl_blur']\n[admin]\nlisten = '[2001:db8::1]:9153'", "test.toml:3:1: admin.listen: gives up privacy: counts of what clients do can be read from other machines, and on the way to them" + tail + `["cache.ttl_blur", "admin.listen"]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

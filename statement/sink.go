@@ -10,6 +10,7 @@ const (
 	Connections               // open ones
 	Limits                    // on what clients may take, and who has asked for what is shared
 	FailingZones              // counted by client networks
+	PopularZones              // counted by client networks
 	Resolutions               // under way
 	CacheMemory               // names and answers
 	Authoritative             // servers that recursion asks
@@ -34,6 +35,7 @@ var sinks = [sinkCount]Place{
 	Connections:   {Name: "open connections", Holds: "address", Lifetime: "as long as the connection is open; idle ones are closed after 10 to 30 s"},
 	Limits:        {Name: "limits for clients", Holds: "keyed hash of the /24 or /56; with cache.shared_after, keyed hashes of questions and of who has asked them, too", Lifetime: "at most an hour, when the key is replaced"},
 	FailingZones:  {Name: "zones that fail", Holds: "keyed hash of the registrable domain and one bit for a /24 or /56; from 20 of them that have met the same failure on, the domain, which the operator is shown", Lifetime: "an hour, when the keys are replaced; a flush wipes it"},
+	PopularZones:  {Name: "popular domains", Holds: "keyed hash of the registrable domain and a bit for each /24 or /56; from 50 of them that have asked for it on, the domain, which the operator is shown once in an hour, with noise", Lifetime: "an hour, when the keys are replaced; what is shown, an hour more; a flush wipes both"},
 	Resolutions:   {Name: "resolutions under way", Holds: "name and type, no address", Lifetime: "8 s at most"},
 	CacheMemory:   {Name: "cache in memory", Holds: "names and answers, no address", Lifetime: "the TTL within the bounds of [cache], and as stale answers; a flush wipes it"},
 	Authoritative: {Name: "authoritative servers", Holds: "name and type as far as each must know them, from tacit's own address", Lifetime: "theirs to decide"},
@@ -43,7 +45,7 @@ var sinks = [sinkCount]Place{
 	DebugSessions: {Name: "debug sessions", Holds: "queries for one name, clients as c1, c2...", Lifetime: "30 min at most; on a terminal, in no file"},
 	LogLines:      {Name: "log", Holds: "no name that was asked for and no client, at any level", Lifetime: "the operator's to decide"},
 	MetricCounts:  {Name: "metrics", Holds: "counts under constant labels, of ten seconds each", Lifetime: "the operator's to decide"},
-	StatusAnswers: {Name: "control socket", Holds: "counts, zones that the operator named, and zones that fail for 20 client networks", Lifetime: "the command"},
+	StatusAnswers: {Name: "control socket", Holds: "counts, zones that the operator named, zones that fail for 20 client networks, and popular domains", Lifetime: "the command"},
 	ZonePartners:  {Name: "partners of served zones", Holds: "contents of zones served here; no question", Lifetime: "theirs to decide"},
 	Files:         {Name: "files", Holds: "zones, their keys, trust anchors and certificates; no question and no client", Lifetime: "the operator's to decide"},
 	Authorities:   {Name: "certificate authority", Holds: "names of this resolver", Lifetime: "public"},

@@ -29,6 +29,7 @@ type front struct {
 	validates func() bool // nil: not known
 	watch     *Watch      // nil: nothing can be watched
 	failing   *crowds.Table
+	popular   *crowds.Popularity
 
 	quota       *Quota
 	noCookies   bool
@@ -47,7 +48,7 @@ type front struct {
 func newFront(o Options) *front {
 	f := &front{
 		limits: o.Limits.withDefaults(), quota: o.Quota, keeper: o.Keeper, now: o.Now, log: o.Log, noCookies: o.NoCookies, sharedAfter: o.SharedAfter,
-		minTLS: o.MinTLS, validates: o.Validates, watch: o.Watch, failing: o.Failing, stopping: make(chan struct{}),
+		minTLS: o.MinTLS, validates: o.Validates, watch: o.Watch, failing: o.Failing, popular: o.Popular, stopping: make(chan struct{}),
 	}
 	if f.quota == nil {
 		f.quota = &Quota{}
@@ -168,6 +169,9 @@ func (f *front) judge(v *visit, msg []byte, addr netip.Addr, l link) (answer []b
 	}
 	q.View = view
 	f.watch.asked(q, addr, l)
+	if f.popular.IsOn() {
+		f.popular.Note(addr, v.now, q.FoldedName())
+	}
 	return nil, missed
 }
 

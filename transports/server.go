@@ -49,6 +49,8 @@ type Options struct {
 	Watch *Watch
 	// Failing counts the zones whose questions fail, and for how many client networks. Nil: nobody does.
 	Failing *crowds.Table
+	// Popular counts which domains are asked for, and from how many client networks. Nil: nobody does.
+	Popular *crowds.Popularity
 	// AltSvc is the port of HTTP/3 that clients of HTTPS are told of (RFC 7838). 0: none.
 	AltSvc uint16
 

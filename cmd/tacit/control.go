@@ -166,7 +166,8 @@ func newStatus() *cobra.Command {
 		Use:   "status",
 		Short: "Show how a running tacit is",
 		Long: "Status shows counts, trust anchors, and the state of the root zone copy. It holds no client, and no name that was\n" +
-			"asked for but this: the registrable domain in which 20 client networks have met the same failure within the hour.",
+			"asked for but these: the registrable domain in which 20 client networks have met the same failure within the hour, and,\n" +
+			"with stats.top, those that about 50 and more have asked for.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.do(cmd, func(ctx context.Context, client *admin.Client) error {
@@ -238,6 +239,9 @@ func writeStatus(w io.Writer, s admin.Status) error {
 	}
 	writeFailures(t, s.Transports)
 	writeFailing(t, &s.Failing)
+	if s.Popular != nil {
+		writePopular(t, s.Popular)
+	}
 	if len(s.Certificates) > 0 {
 		t.row()
 		t.row("certificate", "state", "until", "pin")
@@ -303,13 +307,40 @@ func writeFailures(t table, list []admin.Transport) {
 // writeFailing shows which zones fail for many, and says so where there is none: with few clients there never is.
 func writeFailing(t table, f *admin.Failing) {
 	t.row()
-	if len(f.Zones) > 0 {
-		t.row("failing zone", "cause", "answers", "networks")
+	if len(f.Zones) == 0 {
+		t.row(fmt.Sprintf("No failing zone is named: that takes %d client networks with the same failure within the hour; so far there were %d answers.", f.From, f.Others))
+		return
 	}
+	t.row("failing zone", "cause", "answers", "networks")
 	for _, z := range f.Zones {
 		t.row(z.Zone, z.Cause, z.Answers, fmt.Sprintf("%d or more", z.Networks))
 	}
-	t.row(fmt.Sprintf("A failing zone is named once %d client networks have met the same failure in this hour. In others, %d answers failed.", f.From, f.Others))
+	t.row(fmt.Sprintf("In other zones, %d answers have failed in this hour.", f.Others))
+}
+
+// writePopular shows what many ask for, and says so where there is nothing to be shown.
+func writePopular(t table, p *admin.Popular) {
+	t.row()
+	if len(p.Zones) > 0 {
+		t.row("popular domain", "networks")
+	}
+	for _, z := range p.Zones {
+		t.row(z.Zone, fmt.Sprintf("about %d", z.Networks))
+	}
+	t.row(describePopular(p) + fmt.Sprintf(" Of the day's budget of 1, %.2f is left.", p.Budget))
+}
+
+func describePopular(p *admin.Popular) string {
+	switch {
+	case p.Exhausted:
+		return "No popular domain is shown: the budget of the day is spent."
+	case p.At.IsZero():
+		return "Popular domains are shown when the first hour is over."
+	case len(p.Zones) == 0:
+		return fmt.Sprintf("No domain was popular in the hour until %s: that takes %d client networks.", date(p.At), p.From)
+	default:
+		return fmt.Sprintf("These were popular in the hour until %s; the numbers have noise.", date(p.At))
+	}
 }
 
 func describeZones(z *admin.Zones) string {

@@ -112,7 +112,7 @@ func TestFlushReloadAndStatusCommands(t *testing.T) {
 	expect(t, stderr, "not a domain name")
 
 	stdout, _ := call(t, exitGood, "status", "--config", path)
-	expect(t, stdout, "tacit ", ", up 0s since ", "with "+path, "transport  queries", "udp        1 ", "packets      0 ", "upstream  queries", "UDP       ", "of the questions to authoritative servers were encrypted", "trust anchor  tag", "valid", "No copy of the root zone is kept.")
+	expect(t, stdout, "tacit ", ", up 0s since ", "with "+path, "transport  queries", "udp        1 ", "packets      0 ", "upstream  queries", "UDP       ", "of the questions to authoritative servers were encrypted", "trust anchor  tag", "valid", "No copy of the root zone is kept.", "No failing zone is named: that takes 20 client networks", "so far there were 0 answers")
 	if strings.Contains(stdout, "broken") {
 		t.Errorf("a name that was asked for in:\n%s", stdout)
 	}
@@ -157,6 +157,41 @@ func TestControlCommandsWithoutATacit(t *testing.T) {
 	} {
 		_, stderr := call(t, exitUsage, args...)
 		expect(t, stderr, "--help")
+	}
+}
+
+// Where too few ask, status says so; where nothing is counted, it says nothing.
+func TestStatusSaysWhatManyHaveInCommon(t *testing.T) {
+	at := time.Date(2026, 11, 21, 10, 0, 0, 0, time.UTC)
+	for _, c := range []struct {
+		name    string
+		failing admin.Failing
+		popular *admin.Popular
+		want    []string
+	}{
+		{"nothing", admin.Failing{From: 20}, nil, []string{"takes 20 client networks", "so far there were 0 answers"}},
+		{
+			"failures", admin.Failing{Zones: []admin.FailingZone{{Zone: "zone.example", Cause: "bogus", Networks: 21, Answers: 300}}, Others: 7}, nil,
+			[]string{"zone.example  bogus  300      21 or more", "In other zones, 7 answers"},
+		},
+		{"the first hour", admin.Failing{}, &admin.Popular{Budget: 1}, []string{"when the first hour is over.", "1.00 is left"}},
+		{"few", admin.Failing{}, &admin.Popular{From: 50, At: at, Budget: 1}, []string{"No domain was popular", "takes 50 client networks"}},
+		{
+			"many", admin.Failing{}, &admin.Popular{At: at, Budget: 0.5, Zones: []admin.PopularZone{{Zone: "zone.example", Networks: 90}}},
+			[]string{"zone.example    about 90", "have noise", "0.50 is left"},
+		},
+		{"no budget", admin.Failing{}, &admin.Popular{At: at, Exhausted: true}, []string{"budget of the day is spent", "0.00 is left"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var b strings.Builder
+			if err := writeStatus(&b, admin.Status{Failing: c.failing, Popular: c.popular}); err != nil {
+				t.Fatal(err)
+			}
+			expect(t, b.String(), c.want...)
+			if got := strings.Contains(b.String(), "opular"); got != (c.popular != nil) {
+				t.Errorf("tells of popularity: %v", got)
+			}
+		})
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 var accessors = []string{
 	// Names and addresses.
 	"Reveal", "RawQuestion", "RemoteAddr", "ReadMsgUDPAddrPort", "ReadFromUDPAddrPort", "privacy.Client", "privacy.Clients",
-	"crowds.Network", "crowds.Table", "Crowded",
+	"crowds.Network", "crowds.Table", "Crowded", "crowds.Popularity", "Released",
 	// Files, terminals, programs.
 	"os.Create", "os.CreateTemp", "os.OpenFile", "os.WriteFile", "os.Stdout", "os.Stderr", "exec.Command", "exec.CommandContext",
 	"place.Replace", "place.Rewrite", "place.Follow", "place.Listen",
@@ -51,8 +51,8 @@ var sinksOf = map[string]map[string]statement.Sink{
 	"internal/place/socket.go":        {"DialContext": statement.StatusAnswers, "net.Dialer": statement.StatusAnswers, "net.ListenConfig": statement.StatusAnswers},
 	"internal/server/anchors.go":      {"Reveal": statement.LogLines, "place.Replace": statement.Files},
 	"internal/server/certificates.go": {"Reveal": statement.Pages},
-	"internal/server/crowds.go":       {"Crowded": statement.StatusAnswers, "crowds.Table": statement.StatusAnswers},
-	"internal/server/server.go":       {"crowds.Table": statement.FailingZones},
+	"internal/server/crowds.go":       {"Crowded": statement.StatusAnswers, "crowds.Table": statement.StatusAnswers, "Released": statement.StatusAnswers, "crowds.Popularity": statement.StatusAnswers},
+	"internal/server/server.go":       {"crowds.Table": statement.FailingZones, "crowds.Popularity": statement.PopularZones},
 	"internal/server/control.go":      {"Reveal": statement.StatusAnswers},
 	"internal/server/keeper.go":       {"Reveal": statement.LogLines},
 	"internal/server/manager.go":      {"Reveal": statement.Management},
@@ -61,8 +61,8 @@ var sinksOf = map[string]map[string]statement.Sink{
 	"management/server.go":            {"http.Server": statement.Management, "net.ListenConfig": statement.Management},
 	"transports/admission.go":         {"privacy.Client": statement.Limits, "privacy.Clients": statement.Limits},
 	"transports/finish.go":            {"RawQuestion": statement.Messages},
-	"transports/front.go":             {"RawQuestion": statement.Messages, "crowds.Network": statement.FailingZones, "crowds.Table": statement.FailingZones},
-	"transports/server.go":            {"crowds.Table": statement.FailingZones},
+	"transports/front.go":             {"RawQuestion": statement.Messages, "crowds.Network": statement.FailingZones, "crowds.Table": statement.FailingZones, "crowds.Popularity": statement.PopularZones},
+	"transports/server.go":            {"crowds.Table": statement.FailingZones, "crowds.Popularity": statement.PopularZones},
 	"transports/https.go":             {"http.Server": statement.Messages},
 	"transports/plain.go":             {"place.Listen": statement.FrontProxies},
 	"transports/quic.go":              {"RemoteAddr": statement.Connections, "http3.Server": statement.Messages},
@@ -176,6 +176,7 @@ func TestNewSinksAreSeen(t *testing.T) {
 		{"clients are kept", "policy/table.go", "package policy\nimport \"tacit/internal/privacy\"\nvar t map[privacy.Client]int\n", 1},
 		{"crowds are counted", "resolver/table.go", "package resolver\nimport \"tacit/internal/crowds\"\nvar t *crowds.Table\n", 1},
 		{"what a crowd has in common is told", "internal/server/log.go", "package server\nfunc f() { s.failing.Crowded(now) }\n", 1},
+		{"what is popular is told", "discovery/top.go", "package discovery\nfunc f() { p.Released() }\n", 1},
 		{"an address is looked at", "transports/new.go", "package transports\nfunc f() { conn.RemoteAddr() }\n", 1},
 		{"what is known", "upstream/udp.go", "package upstream\nfunc f() { q.Name.Reveal() }\n", 0},
 		{"another use in a file that is known", "upstream/udp.go", "package upstream\nimport \"os\"\nfunc f() { q.Name.Reveal(); os.Create(p) }\n", 1},

@@ -63,16 +63,14 @@ func (p *Popularity) Enable(on bool) {
 	}
 }
 
-// Note counts that a client asks for a name, in wire form and lower case. It does not allocate, but for a domain that gets to be told
-// and for a release. What is nil or off does nothing.
+// IsOn reports whether anything is counted. That is all that a question costs where nothing is; a nil Popularity is off.
+func (p *Popularity) IsOn() bool { return p != nil && p.table.Load() != nil }
+
+// Note counts that a client asks for a name, in wire form and lower case. It does not allocate, but for a name that was not met
+// lately, for a domain that gets to be told and for a release.
 func (p *Popularity) Note(addr netip.Addr, now time.Time, name []byte) {
-	if p == nil {
-		return
-	}
 	if t := p.table.Load(); t != nil {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		t.note(t.network(addr, now), name, 0)
+		t.see(addr, now, name)
 	}
 }
 
@@ -101,7 +99,7 @@ func (p *Popularity) forget(t *Table) {
 func (p *Popularity) Released() (r Release, on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.released, p.table.Load() != nil
+	return p.released, p.IsOn()
 }
 
 // Budget is what is left of the day's.

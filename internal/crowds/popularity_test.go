@@ -191,8 +191,10 @@ func TestPopularityForgets(t *testing.T) {
 
 func TestPopularityIsOffUntilEnabled(t *testing.T) {
 	var off *Popularity
-	off.Note(network(1, 1), noon, wired("zone.example"))
 	var p Popularity
+	if off.IsOn() || p.IsOn() {
+		t.Error("is on")
+	}
 	for i := range 100 {
 		p.Note(network(i, 1), noon, wired("zone.example"))
 	}

@@ -183,6 +183,13 @@ func (t *Table) network(addr netip.Addr, now time.Time) Network {
 	return Network{t.window, uint16(t.networks.Sum(input[:]) % uint64(t.o.Bits))}
 }
 
+// see notes who asks for a name at once.
+func (t *Table) see(addr netip.Addr, now time.Time, name []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.note(t.network(addr, now), name, 0)
+}
+
 func (t *Table) note(n Network, name []byte, label uint8) {
 	if n.window != t.window || t.until.IsZero() {
 		return

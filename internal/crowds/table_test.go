@@ -41,7 +41,7 @@ func apart(t *Table, count int) (list []int) {
 	return list
 }
 
-func (t *Table) see(addr netip.Addr, now time.Time, name string, label uint8) {
+func (t *Table) meet(addr netip.Addr, now time.Time, name string, label uint8) {
 	t.Note(t.Network(addr, now), wired(name), label)
 }
 
@@ -66,18 +66,18 @@ func TestNineteenNetworksAreTooFew(t *testing.T) {
 	networks := apart(table, 20)
 	for _, i := range networks[:19] {
 		for host := range 256 {
-			table.see(network(i, host), noon, "www.zone.example", 1)
+			table.meet(network(i, host), noon, "www.zone.example", 1)
 		}
 	}
 	expectTold(t, table, noon, "19 networks of 256 addresses each")
 	if _, others := table.Crowded(noon); others != 19*256 {
 		t.Errorf("%d times something else, want %d", others, 19*256)
 	}
-	table.see(network(networks[19], 1), noon, "mail.zone.example", 2)
+	table.meet(network(networks[19], 1), noon, "mail.zone.example", 2)
 	expectTold(t, table, noon, "another failure")
-	table.see(network(networks[19], 1), noon, "www.other.example", 1)
+	table.meet(network(networks[19], 1), noon, "www.other.example", 1)
 	expectTold(t, table, noon, "another domain")
-	table.see(network(networks[19], 1), noon, "mail.zone.example", 1)
+	table.meet(network(networks[19], 1), noon, "mail.zone.example", 1)
 	expectTold(t, table, noon, "20 networks", "zone.example")
 	list, others := table.Crowded(noon)
 	if want := (Entry{"zone.example", 1, 20, 19*256 + 1}); list[0] != want || others != 2 {
@@ -90,11 +90,11 @@ func TestBitsErrToTheSideOfSilence(t *testing.T) {
 	for range 200 {
 		table := NewTable(Options{AtLeast: 20})
 		for i := range 19 {
-			table.see(network(i, 1), noon, "zone.example", 0)
+			table.meet(network(i, 1), noon, "zone.example", 0)
 		}
 		expectTold(t, table, noon, "19 networks")
 		for i := range 60 {
-			table.see(network(i, 1), noon, "zone.example", 0)
+			table.meet(network(i, 1), noon, "zone.example", 0)
 		}
 		expectTold(t, table, noon, "60 networks", "zone.example")
 		if list, _ := table.Crowded(noon); list[0].Networks > 60 {
@@ -153,14 +153,14 @@ func TestNoNameBelowTheNumber(t *testing.T) {
 	table := NewTable(Options{AtLeast: 20})
 	networks := apart(table, 20)
 	for _, i := range networks[:19] {
-		table.see(network(i, 1), noon, "www.rare.example", 0)
+		table.meet(network(i, 1), noon, "www.rare.example", 0)
 	}
 	for _, text := range []string{"rare", "www", "example"} {
 		if remains(table, text) {
 			t.Errorf("%q is in memory for 19 networks", text)
 		}
 	}
-	table.see(network(networks[19], 1), noon, "www.rare.example", 0)
+	table.meet(network(networks[19], 1), noon, "www.rare.example", 0)
 	if !remains(table, "rare.example") || remains(table, "www") {
 		t.Error("what is told of 20 networks is not the domain alone")
 	}
@@ -183,10 +183,10 @@ func TestWindowsEnd(t *testing.T) {
 			table := NewTable(Options{AtLeast: 20})
 			networks := apart(table, 20)
 			for _, i := range networks {
-				table.see(network(i, 1), noon, "told.example", 0)
+				table.meet(network(i, 1), noon, "told.example", 0)
 			}
 			for _, i := range networks[:19] {
-				table.see(network(i, 1), noon, "rare.example", 0)
+				table.meet(network(i, 1), noon, "rare.example", 0)
 			}
 			last := noon.Add(time.Hour - time.Nanosecond)
 			expectTold(t, table, last, "before", "told.example")
@@ -207,7 +207,7 @@ func TestWindowsEnd(t *testing.T) {
 				t.Error("a question of the window before counts")
 			}
 			for _, i := range networks[:19] {
-				table.see(network(i, 1), now, "told.example", 0)
+				table.meet(network(i, 1), now, "told.example", 0)
 			}
 			expectTold(t, table, now, "with 19 networks more")
 		})
@@ -218,10 +218,10 @@ func TestWindowsEnd(t *testing.T) {
 func TestTablesAreBounded(t *testing.T) {
 	table := NewTable(Options{AtLeast: 20})
 	for _, i := range apart(table, 20) {
-		table.see(network(i, 1), noon, "told.example", 0)
+		table.meet(network(i, 1), noon, "told.example", 0)
 	}
 	for i := range 20_000 {
-		table.see(network(i%512, 1), noon, fmt.Sprintf("n%d.example", i), 0)
+		table.meet(network(i%512, 1), noon, fmt.Sprintf("n%d.example", i), 0)
 	}
 	if len(table.rows) != 1024 || len(table.bits) != 4096 {
 		t.Errorf("%d rows and %d words", len(table.rows), len(table.bits))

@@ -1,17 +1,22 @@
 package server
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/miekg/dns"
 
 	"tacit/admin"
+	"tacit/internal/crowds"
 	"tacit/internal/testnet"
 	"tacit/internal/wire"
+	"tacit/statement"
+	"tacit/upstream"
 )
 
 // askFrom asks from an address in each of so many networks of this machine: 127.0.0.1, 127.0.1.1 and so on.
@@ -19,7 +24,7 @@ func askFrom(t *testing.T, at netip.AddrPort, networks int, name string) {
 	t.Helper()
 	for i := range networks {
 		m := new(dns.Msg).SetQuestion(name, dns.TypeA)
-		c := dns.Client{Timeout: 8 * time.Second, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.IPv4(127, 0, byte(i), 1)}}}
+		c := dns.Client{Timeout: 8 * time.Second, Dialer: &net.Dialer{LocalAddr: &net.UDPAddr{IP: net.IPv4(127, byte(i>>8), byte(i), 1)}}}
 		if _, _, err := c.ExchangeContext(t.Context(), m, at.String()); err != nil {
 			t.Fatal(err)
 		}
@@ -72,4 +77,96 @@ func TestOnlyFailuresOfZonesCount(t *testing.T) {
 	if f := (operator{s}).Status().Failing; len(f.Zones) != 0 || f.Others != 0 || f.Zones == nil {
 		t.Errorf("%+v", f)
 	}
+}
+
+const popular = "accept_privacy_loss = ['stats.top']\n" + monitored + "[stats]\ntop = true\n"
+
+// Privacy.md section 5.3: popular domains are shown for 50 client networks, by the command status and nowhere else.
+func TestPopularDomainsAreShown(t *testing.T) {
+	s, log := newSetting(t).start(t, popular)
+	udp, _ := s.Addrs()
+	askFrom(t, udp[0], 45, "new.zone.example.")
+	askFrom(t, udp[0], 45, "mail.other.example.")
+	askFrom(t, udp[0], 500, "www.zone.example.") // answered from memory but for the first
+	shown := func() *admin.Popular { return operator{s}.Status().Popular }
+	if p := shown(); p == nil || !p.At.IsZero() || len(p.Zones) != 0 || p.Budget != 1 || p.From != 50 {
+		t.Errorf("before the hour is over: %+v", p)
+	}
+	s.turnCrowds(time.Now().Add(time.Hour))
+	p := shown()
+	if len(p.Zones) != 1 || p.Zones[0].Zone != "zone.example" || p.Zones[0].Networks < 50 || p.At.IsZero() || p.Exhausted || p.Budget >= 1 {
+		t.Fatalf("%+v", p)
+	}
+	s.snapshots.Publish(s.samples())
+	_, text := fetch(t, "http://"+s.Monitoring().String()+"/metrics")
+	if !strings.Contains(text, fmt.Sprintf("\ntacit_popularity_budget %v\n", p.Budget)) {
+		t.Errorf("the metrics do not have %v left", p.Budget)
+	}
+	for name, where := range map[string]string{"metrics": text, "log": log.String(), "statement": string(operator{s}.Statement())} {
+		if strings.Contains(where, "zone.example") {
+			t.Errorf("the %s has the domain", name)
+		}
+	}
+	operator{s}.Flush(wire.MustName("other.example."))
+	if p := shown(); len(p.Zones) != 0 || !p.At.IsZero() || p.Budget >= 1 {
+		t.Errorf("after a flush: %+v", p)
+	}
+}
+
+func TestPopularityIsOptIn(t *testing.T) {
+	x := newSetting(t)
+	s, _ := x.start(t, monitored)
+	stated := func() bool { return s.stater.current.Load().Practice.Places[statement.PopularZones].On }
+	for _, on := range []bool{false, true, false} {
+		text := monitored
+		if on {
+			text = popular
+		}
+		x.write(t, text)
+		if err := s.ReloadFile(t.Context(), x.path); err != nil {
+			t.Fatal(err)
+		}
+		if got := (operator{s}).Status().Popular != nil; got != on || stated() != on || s.popular.IsOn() != on {
+			t.Errorf("%v in the status, %v in the statement, want %v", got, stated(), on)
+		}
+	}
+}
+
+// The hour ends although nobody asks any more.
+func TestHoursAreFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		x := newSetting(t)
+		c := x.load(t, common+listenAnywhere)
+		s := &Server{
+			env: Env{Network: x.World}.withDefaults(), memory: upstream.NewMemory(upstream.MemoryOptions{}), cache: newCache(c),
+			stopping: make(chan struct{}), exceptions: newExceptions(), failing: crowds.NewTable(crowds.Options{AtLeast: failingFrom}),
+		}
+		p, err := s.build(c, s.cache, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.current.Store(p)
+		s.popular.Enable(true)
+		s.retired.Go(s.followStatement)
+		for i := range 1000 {
+			s.popular.Note(netip.AddrFrom4([4]byte{127, byte(i >> 8), byte(i), 1}), time.Now(), []byte("\x04zone\x07example\x00"))
+		}
+		time.Sleep(59 * time.Minute)
+		if r, _ := s.popular.Released(); !r.At.IsZero() {
+			t.Errorf("before the hour is over: %+v", r)
+		}
+		time.Sleep(3 * time.Minute)
+		if r, _ := s.popular.Released(); r.At.IsZero() || len(r.Domains) != 1 {
+			t.Errorf("after the hour: %+v", r)
+		}
+		time.Sleep(61 * time.Minute)
+		if r, _ := s.popular.Released(); len(r.Domains) != 0 {
+			t.Errorf("after another hour, in which nobody asked: %+v", r)
+		}
+		close(s.stopping)
+		s.retired.Wait()
+		if err := p.close(); err != nil {
+			t.Error(err)
+		}
+	})
 }

@@ -61,8 +61,8 @@ func (e endpoint) options(s *Server, c *config.Config) transports.Options {
 	o := transports.Options{
 		Now: s.env.Now, Log: s.env.Log, Quota: &s.quota, Keeper: s, Pages: s.page, Oblivious: oblivious{s}, Proxies: c.Listen.Proxies, PlainProxies: c.Listen.HTTPProxies,
 		Certificates: s.certificate, MinTLS: c.TLS.MinVersion, NoCookies: !c.Listen.Cookies, SharedAfter: c.Cache.SharedAfter,
-		Watch:      &s.watch,
-		Failing:    s.failing,
+		Watch:   &s.watch,
+		Failing: s.failing, Popular: &s.popular,
 		Validates:  func() bool { return s.current.Load().validation != nil },
 		Challenges: http.HandlerFunc(s.answerChallenge), ChallengeProtocols: challengeProtocols(c),
 	}

@@ -26,6 +26,7 @@ func (s *Server) samples() *admin.Samples {
 	now.Add(admin.Started, float64(s.started.Unix()))
 	now.Add(admin.OtherPanics, float64(s.env.panics.count.Load()))
 	now.Add(admin.DebugSessions, float64(s.sessions.total.Load()))
+	now.Add(admin.PopularityBudget, s.popular.Budget(s.env.Now()))
 	now.Add(admin.PrivacyWeaknesses, float64(len(p.config.Weaknesses)))
 	for e, l := range s.listeners {
 		for i, t := range transports.Transports() {

@@ -40,6 +40,7 @@ type Server struct {
 	watch      transports.Watch
 	sessions   debugSessions
 	failing    *crowds.Table
+	popular    crowds.Popularity
 
 	mu        sync.Mutex // of all below: start, reload, the commands of the operator, and shutdown exclude each other
 	cache     *cache.Cache
@@ -102,6 +103,7 @@ func New(ctx context.Context, c *config.Config, env Env) (*Server, error) {
 		return nil, errors.Join(err, p.close())
 	}
 	s.current.Store(p)
+	s.popular.Enable(c.Stats.Top)
 	s.show(shown)
 	p.follow(s.env)
 	s.restate()
@@ -141,6 +143,7 @@ func (s *Server) Reload(ctx context.Context, c *config.Config) error {
 		return errors.Join(err, p.close())
 	}
 	s.current.Store(p)
+	s.popular.Enable(c.Stats.Top)
 	s.show(shown)
 	p.follow(s.env)
 	s.restate()

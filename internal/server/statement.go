@@ -236,6 +236,8 @@ func isOn(c *config.Config, k statement.Sink) bool {
 		return len(l.HTTP)+len(l.Proxies) > 0
 	case statement.DebugSessions: // which is told for each by itself
 		return false
+	case statement.PopularZones:
+		return c.Stats.Top
 	case statement.MetricCounts:
 		return c.Admin.Listen.IsValid()
 	case statement.StatusAnswers:

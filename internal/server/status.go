@@ -22,7 +22,7 @@ func (o operator) Status() admin.Status {
 	status := admin.Status{
 		Version: version(), Config: p.config.File, Started: s.started, Uptime: int64(now.Sub(s.started) / time.Second),
 		Transports: s.countTransports(), Certificates: []admin.Certificate{}, Cache: countCache(s.cache.Stats()), Upstream: countUpstream(s.memory.Stats()), Anchors: []admin.Anchor{}, Exceptions: o.List(),
-		Panics: s.env.panics.count.Load(), DebugSessions: s.sessions.total.Load(), Failing: describeFailing(s.failing, now),
+		Panics: s.env.panics.count.Load(), DebugSessions: s.sessions.total.Load(), Failing: describeFailing(s.failing, now), Popular: describePopular(&s.popular, now),
 	}
 	if p.validation != nil {
 		for _, a := range p.keeper.List() {
