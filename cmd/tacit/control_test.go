@@ -171,13 +171,17 @@ func TestStatusSaysWhatManyHaveInCommon(t *testing.T) {
 	}{
 		{"nothing", admin.Failing{From: 20}, nil, []string{"takes 20 client networks", "so far there were 0 answers"}},
 		{
-			"failures", admin.Failing{Zones: []admin.FailingZone{{Zone: "zone.example", Cause: "bogus", Networks: 21, Answers: 300}}, Others: 7}, nil,
+			"failures",
+			admin.Failing{Zones: []admin.FailingZone{{Zone: "zone.example", Cause: "bogus", Networks: 21, Answers: 300}}, Others: 7},
+			nil,
 			[]string{"zone.example  bogus  300      21 or more", "In other zones, 7 answers"},
 		},
 		{"the first hour", admin.Failing{}, &admin.Popular{Budget: 1}, []string{"when the first hour is over.", "1.00 is left"}},
 		{"few", admin.Failing{}, &admin.Popular{From: 50, At: at, Budget: 1}, []string{"No domain was popular", "takes 50 client networks"}},
 		{
-			"many", admin.Failing{}, &admin.Popular{At: at, Budget: 0.5, Zones: []admin.PopularZone{{Zone: "zone.example", Networks: 90}}},
+			"many",
+			admin.Failing{},
+			&admin.Popular{At: at, Budget: 0.5, Zones: []admin.PopularZone{{Zone: "zone.example", Networks: 90}}},
 			[]string{"zone.example    about 90", "have noise", "0.50 is left"},
 		},
 		{"no budget", admin.Failing{}, &admin.Popular{At: at, Exhausted: true}, []string{"budget of the day is spent", "0.00 is left"}},

@@ -4,7 +4,8 @@
 // thrown away with it. The package does no I/O and asks nobody; what is public suffix and what is not it has from a table of its own.
 //
 // Limitations: tables are of a fixed size, in which rare things give way to others, so that a flood of names can keep a domain from
-// being told. Who has the memory of the process can try names and networks against the hashes of the present hour. How many things
+// being told. Who can ask from many networks, or forge the addresses of many, can bring a domain to the edge, where one network
+// more shows. Who has the memory of the process can try names and networks against the hashes of the present hour. How many things
 // one network may count for is not bounded: the noise of a Popularity hides whether a network has asked for one domain, and not that
 // it has asked for many; nor does it hide that a domain is one network short of being told. A restart begins with a whole budget.
 package crowds

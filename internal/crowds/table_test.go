@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 	"unsafe"
+
+	"tacit/internal/siphash"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -169,6 +171,9 @@ func TestNoNameBelowTheNumber(t *testing.T) {
 	if remains(table, "rare") || bytes.Contains(kept[:cap(kept)], []byte("rare")) {
 		t.Error("is in memory although it was forgotten")
 	}
+	if slices.ContainsFunc(table.bits, func(word uint64) bool { return word != 0 }) || table.things != (siphash.Key{}) || table.networks != (siphash.Key{}) {
+		t.Error("networks or keys are in memory although they were forgotten")
+	}
 }
 
 // The end of a window and a flush forget; what was begun before does not count behind it.
@@ -227,6 +232,30 @@ func TestTablesAreBounded(t *testing.T) {
 		t.Errorf("%d rows and %d words", len(table.rows), len(table.bits))
 	}
 	expectTold(t, table, noon, "after a flood", "told.example")
+}
+
+// Where there is no place, what fewest networks have come with gives way, and nothing of it counts for what comes instead.
+func TestFewGiveWay(t *testing.T) {
+	table := NewTable(Options{AtLeast: 20, Rows: ways})
+	networks := apart(table, 20)
+	var want []string
+	for i := range ways - 1 {
+		want = append(want, fmt.Sprintf("t%d.example", i))
+		for _, n := range networks {
+			table.meet(network(n, 1), noon, want[i], 0)
+		}
+	}
+	table.meet(network(networks[0], 1), noon, "gives-way.example", 0)
+	for _, n := range networks {
+		table.meet(network(n, 1), noon, "takes-place.example", 0)
+	}
+	want = append(want, "takes-place.example")
+	slices.Sort(want) // those of as many networks are told by their names
+	expectTold(t, table, noon, "eight of 20 networks each", want...)
+	for _, n := range networks {
+		table.meet(network(n, 1), noon, "ninth.example", 0)
+	}
+	expectTold(t, table, noon, "with a ninth", want...)
 }
 
 func TestDomains(t *testing.T) {
