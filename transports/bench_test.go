@@ -21,6 +21,7 @@ import (
 	"github.com/quic-go/quic-go/http3"
 	"golang.org/x/net/http2"
 
+	"tacit/internal/crowds"
 	"tacit/internal/wire"
 )
 
@@ -49,12 +50,14 @@ func hits() (*udpSocket, *batch, []datagram) {
 	return &udpSocket{front: f, conn: sink{}}, newBatch(), slices.Repeat([]datagram{{octets: query, peer: client1}}, batchSize)
 }
 
-// All of a cached answer's way through this process. DoT goes without its encryption: crypto/tls makes one allocation for each
+// All of a cached answer's way through this process, also where it is counted what is popular. DoT goes without its encryption: crypto/tls makes one allocation for each
 // record that it reads.
 func TestHitsDoNotAllocate(t *testing.T) {
 	query := ask(1, "www.example.", edns(1232))
 	here := netip.MustParseAddrPort("127.0.0.1:0")
-	s, err := Listen(t.Context(), Options{UDP: []netip.AddrPort{here}, TCP: []netip.AddrPort{here}})
+	var popular crowds.Popularity
+	popular.Enable(true)
+	s, err := Listen(t.Context(), Options{UDP: []netip.AddrPort{here}, TCP: []netip.AddrPort{here}, Popular: &popular})
 	if err != nil {
 		t.Fatal(err)
 	}

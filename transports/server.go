@@ -27,7 +27,8 @@ type Responder interface {
 	Resolve(ctx context.Context, q wire.Question) (a wire.Answer, failed Stage)
 }
 
-// An Admitter decides which clients are served, and as whom. It is the one thing beyond transports shown an address.
+// An Admitter decides which clients are served, and as whom. It is the one thing beyond transports shown an address, but for
+// what makes keyed hashes of networks.
 type Admitter interface {
 	Admit(addr netip.Addr, now time.Time) (view wire.View, ok bool)
 }

@@ -167,7 +167,7 @@ func newStatus() *cobra.Command {
 		Short: "Show how a running tacit is",
 		Long: "Status shows counts, trust anchors, and the state of the root zone copy. It holds no client, and no name that was\n" +
 			"asked for but these: the registrable domain in which 20 client networks have met the same failure within the hour, and,\n" +
-			"with stats.top, those that about 50 and more have asked for.",
+			"with stats.top, those that at least 50 have asked for.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.do(cmd, func(ctx context.Context, client *admin.Client) error {

@@ -187,12 +187,18 @@ func describePolicy(c *config.Config) statement.Policy {
 		Retention:   "no name that was asked for and no address is written anywhere; names are in the cache in memory, without who asked",
 		Sharing:     "tacit sends nothing about clients to anybody; what the operator shares: partners",
 		Correlation: "none: address and question are in one place only while the answer is made",
-		Exceptions:  []string{"limits against abuse count networks by a keyed hash, whose key dies within the hour"},
-		Filtering:   "none, but that names of special use do not leave (RFC 6761), and that answers which fail DNSSEC are withheld",
+		Exceptions: []string{
+			"limits against abuse count networks by a keyed hash, whose key dies within the hour",
+			"zones that fail are counted by keyed hashes, whose keys die within the hour; the operator is shown a zone that fails for 20 networks",
+		},
+		Filtering: "none, but that names of special use do not leave (RFC 6761), and that answers which fail DNSSEC are withheld",
 		Operator: statement.Operator{
 			Name: declare(o.Name), Jurisdiction: declare(o.Jurisdiction), Contact: declare(o.Contact), Partners: o.Partners,
 			PacketCapture: declare(o.PacketCapture), FrontedBy: declare(o.FrontedBy),
 		},
+	}
+	if c.Stats.Top {
+		p.Exceptions = append(p.Exceptions, "domains are counted by keyed hashes, whose keys die within the hour; the operator is shown, with noise, those that 50 networks ask for")
 	}
 	if !c.DNSSEC.Validate {
 		p.Filtering = "none, but that names of special use do not leave (RFC 6761)"

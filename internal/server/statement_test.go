@@ -99,7 +99,7 @@ func TestStatementFollowsTheConfiguration(t *testing.T) {
 		{"forward.proxy", "[[forward]]\nzone = '.'\nupstreams = ['https://192.0.2.53/dns-query#dns.example']", "[[forward]]\nzone = '.'\nupstreams = ['odoh://192.0.2.53/dns-query#dns.example']\nproxy = 'https://192.0.2.54/dns-query#proxy.example'", upstream + "forwards"},
 		{"odoh.target", "[listen]\nhttps = [':443']", "[listen]\nhttps = [':443']\n[odoh]\ntarget = true", "practice.clients.oblivious_roles"},
 		{"odoh.proxy", "[listen]\nhttps = [':443']", "[listen]\nhttps = [':443']\n[odoh]\nproxy = true\nproxy_targets = ['https://192.0.2.53/dns-query#dns.example']", "practice.clients.oblivious_roles " + places},
-		{"stats.top", "", "accept_privacy_loss = ['stats.top']\n[stats]\ntop = true", deviations + " " + places},
+		{"stats.top", "", "accept_privacy_loss = ['stats.top']\n[stats]\ntop = true", deviations + " " + places + " policy.exceptions"},
 		{"stub.zone", "", "[[stub]]\nzone = 'corp.test'\nservers = ['192.0.2.1']", places},
 		{"admin.listen", "", "[admin]\nlisten = '127.0.0.1:9153'", places},
 		{"admin.control", "", "[admin]\ncontrol = '/run/c'", places},
