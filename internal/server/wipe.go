@@ -34,17 +34,19 @@ const (
 // until ctx is done. What has come since the last time is not lost where more clients ask than it is worth to hold up: there the
 // next ones take the places of those before.
 func (s *Server) KeepClean(ctx context.Context) {
-	settle()
 	round := time.NewTicker(lookEvery)
 	defer round.Stop()
 	var before uint64
 	var due int
 	since := restFor
-	for {
+	for first := true; ; first = false {
 		select {
 		case <-ctx.Done():
 			return
 		case <-round.C:
+		}
+		if first { // and not before the first answers
+			settle()
 		}
 		queries := s.countQueries()
 		asked := queries - before
