@@ -82,23 +82,23 @@ func (f *flights) join(k flightKey, run func(context.Context) *result) *flight {
 // beside runs work for a flight on a goroutine of its own, until the flight's context ends. It is called by a flight.
 func (f *flights) beside(run func()) {
 	f.pending.Go(func() {
+		growStack(false)
+		defer growStack(true)
 		defer func() {
 			if recover() != nil { // the flight has to do without
 				f.panicked()
 			}
 		}()
-		growStack(false)
-		defer growStack(true)
 		run()
 	})
 }
 
 func (f *flights) fly(ctx context.Context, started *flight, run func(context.Context) *result) {
 	defer f.pending.Done()
-	defer started.cancel()
-	defer f.land(started)
 	growStack(false)
 	defer growStack(true)
+	defer started.cancel()
+	defer f.land(started)
 	started.result = run(ctx)
 }
 

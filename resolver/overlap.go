@@ -30,6 +30,8 @@ func (s *resolution) inTurn(ctx context.Context, first, second upstream.Server, 
 	beside := make(chan *attempt, 1)
 	v, after := s.newVigil(first, second)
 	overdue := time.AfterFunc(after, func() {
+		growStack(false)
+		defer growStack(true)
 		var b *attempt
 		defer func() {
 			if recover() != nil { // first goes on without

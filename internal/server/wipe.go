@@ -24,29 +24,27 @@ func (s *Server) Forget() {
 
 // Times of KeepClean.
 const (
-	lookEvery  = time.Second      // whether clients are quiet: those then do not wait for the processor
-	restFor    = 4 * time.Second  // from one time to the next at least
-	cleanAfter = 16 * time.Second // or at the latest
-	busy       = 1000             // queries in a second, from which on memory is used again so soon that nothing is wiped
+	lookEvery  = 400 * time.Millisecond // whether clients are quiet: those then do not wait for the processor
+	restFor    = 4 * time.Second        // from one time to the next at least
+	cleanAfter = 16 * time.Second       // or at the latest
+	busy       = 1000                   // queries in a second, from which on memory is used again so soon that nothing is wiped
 )
 
 // KeepClean wipes what clients leave behind in memory, their addresses before all, when they are quiet and at the latest after 16 s,
 // until ctx is done. What has come since the last time is not lost where more clients ask than it is worth to hold up: there the
 // next ones take the places of those before.
 func (s *Server) KeepClean(ctx context.Context) {
+	settle()
 	round := time.NewTicker(lookEvery)
 	defer round.Stop()
 	var before uint64
 	var due int
 	since := restFor
-	for first := true; ; first = false {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-round.C:
-		}
-		if first { // and not before the first answers
-			settle()
 		}
 		queries := s.countQueries()
 		asked := queries - before
@@ -55,7 +53,7 @@ func (s *Server) KeepClean(ctx context.Context) {
 			due = 2 // the second time what was still in use at the first
 		}
 		late := since >= cleanAfter
-		if due == 0 || since < restFor || asked > busy*uint64(lookEvery/time.Second) || !late && (asked > 0 || due == 1) {
+		if due == 0 || since < restFor || asked > uint64(busy*lookEvery/time.Second) || !late && (asked > 0 || due == 1) {
 			continue
 		}
 		wipeMemory()
@@ -110,7 +108,7 @@ func settle() {
 	}
 	var locked, done sync.WaitGroup
 	release := make(chan struct{})
-	for range 2*runtime.GOMAXPROCS(0) + moreThreads {
+	for range min(2*runtime.GOMAXPROCS(0)+moreThreads, maxThreads) {
 		locked.Add(1)
 		done.Go(func() {
 			runtime.LockOSThread() // a thread that its goroutine keeps while it waits is none for others
@@ -124,8 +122,10 @@ func settle() {
 	done.Wait()
 }
 
-// moreThreads is how many threads are in system calls at most, by experience.
-const moreThreads = 8
+const (
+	moreThreads = 8  // are in system calls at most, by experience
+	maxThreads  = 32 // for machines with many processors, and few threads for each user
+)
 
 // alone has only one processor run until the function that it returns is called. That takes their stocks of free places away from
 // the others.
