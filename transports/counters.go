@@ -107,8 +107,11 @@ func rootCauseOf(errors []wire.ExtendedError) wire.EDE {
 	return causeOf(errors[1:])
 }
 
-// countFailure counts why an answer is SERVFAIL. It is not told what was asked.
+// countFailure counts why an answer is SERVFAIL, if a client waits for it. It is not told what was asked.
 func (f *front) countFailure(errors []wire.ExtendedError, l link) {
+	if l.gone {
+		return
+	}
 	f.counters[l.transport].failures[causeOf(errors)][l.failed].Add(1)
 }
 

@@ -1,8 +1,12 @@
 package transports
 
 import (
+	"context"
+	"net/netip"
 	"testing"
+	"time"
 
+	"tacit/internal/crowds"
 	"tacit/internal/wire"
 )
 
@@ -53,5 +57,50 @@ func TestFailuresOfTheFront(t *testing.T) {
 	f.finish(nil, q, &wire.Answer{}, link{transport: TCP, failed: Asking})
 	if got := f.counters[TCP].Failures(wire.EDEOther, Front); got != 2 {
 		t.Errorf("%d, want 2", got)
+	}
+}
+
+// A client that has gone ends its question itself: that accuses no zone, and is no failure. One for whom it took too long has one.
+func TestNobodyFailsWhoHasGone(t *testing.T) {
+	for _, gone := range []bool{false, true} {
+		failing := crowds.NewTable(crowds.Options{AtLeast: 1})
+		f := newFront(Options{Failing: failing})
+		f.responder = script{failed: Asking, resolve: func(_ context.Context, q wire.Question) wire.Answer {
+			var b wire.Builder
+			b.Begin(nil, q, wire.ServFail, 0)
+			return wire.Answer{Packet: b.Message(), Errors: []wire.ExtendedError{{Code: wire.EDENoReachableAuthority}}}
+		}}
+		v, now := &visit{now: time.Now()}, time.Now()
+		msg := ask(1, "www.zone.example.")
+		v.query.Parse(msg)
+		j := f.newJob(v, msg, netip.MustParseAddr("192.0.2.1"), link{transport: QUIC})
+		ctx, cancel := context.WithCancel(t.Context())
+		if gone {
+			cancel()
+		}
+		j.ctx = ctx
+		j.answer()
+		j.end()
+		cancel()
+		want := uint64(1)
+		if gone {
+			want = 0
+		}
+		list, _ := failing.Crowded(now)
+		if count := f.counters[QUIC].Failures(wire.EDENoReachableAuthority, Asking); count != want || len(list) != int(want) {
+			t.Errorf("gone %v: %d failures, %d zones", gone, count, len(list))
+		}
+	}
+}
+
+// Zones are at fault between the questions for their servers and what these have signed, and nowhere else.
+func TestStagesOfZones(t *testing.T) {
+	want := map[Stage]bool{
+		Front: false, Admission: false, Local: false, Priming: false, Asking: true, Servers: true, Aliases: true, Validating: true, Packing: false,
+	}
+	for _, s := range Stages() {
+		if of, known := want[s]; !known || s.isOfZone() != of {
+			t.Errorf("%v: %v, want %v (known: %v)", s, s.isOfZone(), of, known)
+		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 type link struct {
 	transport Transport
 	failed    Stage         // where the failure arose that is taken back
+	gone      bool          // nobody waits for it any more
 	idle      time.Duration // how long the connection may stay idle: for the keepalive option
 	conn      net.Conn      // over TLS and HTTPS; nil where it is not known
 	tally     *tally        // where a reader of many messages counts; nil: at once
