@@ -47,7 +47,16 @@ type PopularZone struct {
 type Failing struct {
 	From   int           `json:"from_networks"`
 	Zones  []FailingZone `json:"zones"`  // that of most networks first
-	Others uint64        `json:"others"` // answers that failed in zones that are not named
+	Others uint64        `json:"others"` // answers that failed in zones that are not named, and for none of Widespread
+	// Widespread are the causes for which so many domains fail at once that none of them is named.
+	Widespread []WidespreadCause `json:"widespread"`
+}
+
+// A WidespreadCause is one for which many domains fail: probably this resolver is the reason, its line, its clock or its anchors.
+type WidespreadCause struct {
+	Cause   string `json:"cause"`
+	Domains int    `json:"domains"`
+	Answers uint64 `json:"answers"`
 }
 
 // A FailingZone is a registrable domain.

@@ -24,6 +24,7 @@ type Failure struct {
 	Until  time.Time
 	Errors []wire.ExtendedError // shared
 	Bogus  bool                 // it failed only for those who want answers checked
+	Own    bool                 // it says nothing of the zone
 
 	wait  time.Duration
 	brief bool // the next failure does not last longer for this one
@@ -66,6 +67,11 @@ func (f *Failures) Put(k Key, errors []wire.ExtendedError, now time.Time, genera
 	f.put(k, Failure{Errors: errors, wait: firstFailureWait}, now, generation)
 }
 
+// PutOwn is Put of what says nothing of the zone: limits that were reached, or a forwarder.
+func (f *Failures) PutOwn(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
+	f.put(k, Failure{Errors: errors, Own: true, wait: firstFailureWait}, now, generation)
+}
+
 // PutBogus remembers that what k gave was bogus, or could not be validated: for a minute at least, as a broken zone is
 // mended by people.
 func (f *Failures) PutBogus(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
@@ -75,7 +81,7 @@ func (f *Failures) PutBogus(k Key, errors []wire.ExtendedError, now time.Time, g
 // PutBriefly remembers that k failed for reasons of this machine's own: for the second that RFC 9520 section 3.2
 // demands, and however often it happens no longer, so that a network that comes back is found at once.
 func (f *Failures) PutBriefly(k Key, errors []wire.ExtendedError, now time.Time, generation uint64) {
-	f.put(k, Failure{Errors: errors, wait: leastFailureWait, brief: true}, now, generation)
+	f.put(k, Failure{Errors: errors, Own: true, wait: leastFailureWait, brief: true}, now, generation)
 }
 
 func (f *Failures) put(k Key, failure Failure, now time.Time, generation uint64) {

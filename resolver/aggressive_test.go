@@ -442,7 +442,8 @@ func proves(got, want *dns.Msg) bool {
 func (b beside) message(t *rapid.T, q wire.Question) *dns.Msg {
 	ctx, cancel := context.WithTimeout(context.Background(), clientPatience)
 	defer cancel()
-	m, a := new(dns.Msg), b.Resolve(ctx, q)
+	m := new(dns.Msg)
+	a, _ := b.Resolve(ctx, q)
 	if err := m.Unpack(a.Packet); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package resolver
 
 import (
 	"errors"
+	"slices"
 
 	"tacit/internal/wire"
 	"tacit/internal/work"
@@ -27,12 +28,37 @@ func Steps() []Step {
 	return []Step{stepAdmit, stepLocal, stepPrime, stepAsk, stepServers, stepAlias, stepValidate, stepAnswer}
 }
 
-// stepOf is where an error arose; empty where there is none.
-func stepOf(err error) Step {
+// A Failure is what is told of an error besides its answer. The zero Failure: there is none.
+type Failure struct {
+	Step    Step
+	Accuses bool // the zones that were asked about, and not this resolver, its network or whom it forwards to
+}
+
+func failureOf(err error) Failure {
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e.Step
+		return Failure{e.Step, accuses(err)}
 	}
-	return ""
+	return Failure{}
+}
+
+// accuses reports whether an error speaks against a zone.
+func accuses(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && !e.ours && !final(err) && !slices.ContainsFunc(ownCauses, func(own error) bool { return errors.Is(err, own) })
+}
+
+// ownCauses are those that say of a zone nothing: what is here, and what the operator demands of servers.
+var ownCauses = []error{errNoNetwork, errStranger, errUncovered, errBusy, errTooFar, errWithheld, errExpired, errElsewhere, errPanicked}
+
+// forwarded takes an error of whom the operator has named to forward to as one that accuses no zone: what is behind is not seen.
+func forwarded(err error) error {
+	e, ok := errors.AsType[*Error](err)
+	if !ok {
+		return err
+	}
+	own := *e
+	own.ours = true
+	return &own
 }
 
 // An Error says why a question was not resolved. Its text names the step and the limit, never the question or a server.
@@ -42,6 +68,7 @@ type Error struct {
 	Err  error
 
 	told string // for the asker only: may name the zone that is at fault
+	ours bool   // it accuses no zone, whatever Err is
 }
 
 func (e *Error) Error() string { return string(e.Step) + ": " + e.Err.Error() }

@@ -28,6 +28,9 @@ func (s *resolution) iterate(ctx context.Context, name wire.Name, kind wire.Type
 			m.relax()
 			continue
 		}
+		if err != nil && c.forward {
+			return nil, forwarded(err)
+		}
 		if err != nil {
 			return nil, err
 		}

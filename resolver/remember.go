@@ -94,7 +94,7 @@ func (r *Resolver) recentFailure(q wire.Question, last wire.Name, now time.Time)
 	for _, name := range []wire.Name{q.Name, last} {
 		k := cache.Key{Name: name, Type: q.Type, Partition: r.partition(name, q.Type)}
 		if failure, ok := r.cache.Failures.Get(k, now); ok && (!failure.Bogus || r.mustJudge(q)) {
-			res = failed(&Error{Step: stepAsk, EDE: wire.EDECachedError, Err: errOldFailure})
+			res = failed(&Error{Step: stepAsk, EDE: wire.EDECachedError, Err: errOldFailure, ours: failure.Own})
 			res.errs = append(res.errs, failure.Errors...)
 			return res, false, true
 		}

@@ -59,7 +59,7 @@ func (s *resolution) follow(ctx context.Context, name wire.Name, kind wire.Type)
 	res := s.chase(ctx, name, kind)
 	if ofQuestion(res.err) {
 		k := cache.Key{Name: name, Type: kind, Partition: s.partition(name, kind)}
-		s.cache.Failures.Put(k, res.errs, s.now(), s.generation)
+		s.cache.Failures.PutOwn(k, res.errs, s.now(), s.generation)
 	}
 	return res
 }
@@ -117,7 +117,7 @@ func (s *resolution) lookUp(ctx context.Context, name wire.Name, kind wire.Type)
 	}
 	k := cache.Key{Name: name, Type: kind, Partition: s.partition(name, kind)}
 	if failure, ok := s.cache.Failures.Get(k, now); ok && !s.isAnew() && (s.checking || !failure.Bogus) {
-		return nil, &Error{Step: stepAsk, EDE: firstCode(failure.Errors), Err: errOldFailure}
+		return nil, &Error{Step: stepAsk, EDE: firstCode(failure.Errors), Err: errOldFailure, ours: failure.Own}
 	}
 	f, err := s.iterate(ctx, name, kind)
 	if err != nil && !final(err) && s.mayIterateInstead(name) {
@@ -146,8 +146,11 @@ func (s *resolution) isAnew() bool { return s.anew && s.depth == 0 }
 // keepFailure remembers why a name could not be resolved.
 func (s *resolution) keepFailure(k cache.Key, err error) {
 	put := s.cache.Failures.Put
-	if errors.Is(err, errNoNetwork) {
+	switch {
+	case errors.Is(err, errNoNetwork):
 		put = s.cache.Failures.PutBriefly
+	case !accuses(err):
+		put = s.cache.Failures.PutOwn
 	}
 	put(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
 }

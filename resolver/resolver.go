@@ -102,13 +102,7 @@ func (r *Resolver) Recall(dst []byte, q *wire.Query, now time.Time) (wire.Answer
 
 // Resolve answers q. The lines are the order in which the sources are asked. It returns when there is an answer, a
 // failure, or the end of ctx; a resolution that it started goes on for those who ask next.
-func (r *Resolver) Resolve(ctx context.Context, q wire.Question) wire.Answer {
-	a, _ := r.Find(ctx, q)
-	return a
-}
-
-// Find is Resolve, and says of a failure where it arose.
-func (r *Resolver) Find(ctx context.Context, q wire.Question) (a wire.Answer, failed Step) {
+func (r *Resolver) Resolve(ctx context.Context, q wire.Question) (a wire.Answer, failed Failure) {
 	p := r.resolve(ctx, q)
 	return r.blurred(p.Answer), p.failed
 }

@@ -105,7 +105,7 @@ var builders = sync.Pool{New: func() any { return new(wire.Builder) }}
 // A packed result is a message, and of a failure also where it arose.
 type packed struct {
 	wire.Answer
-	failed Step
+	failed Failure
 }
 
 // pack makes the message for q.
@@ -119,7 +119,7 @@ func (r *result) pack(q wire.Question, now time.Time) packed {
 	}
 	a := packed{
 		Answer: wire.Answer{Packet: b.Message(), Expires: expires, Errors: r.errs, Fixed: r.local && r.err == nil},
-		failed: stepOf(r.err),
+		failed: failureOf(r.err),
 	}
 	if !a.Fixed {
 		a.Lives = b.Lives()

@@ -43,7 +43,7 @@ func (s *resolution) judged(ctx context.Context, name wire.Name, kind wire.Type,
 	case errors.Is(err, errBogus):
 		s.cache.Failures.PutBogus(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
 	case err != nil && s.ofName(err): // the chain could not be followed, which may be over in a moment
-		s.cache.Failures.Put(k, []wire.ExtendedError{explain(err)}, s.now(), s.generation)
+		s.keepFailure(k, err)
 	}
 	return err
 }

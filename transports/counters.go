@@ -83,6 +83,12 @@ var stageNames = [stageCount]string{"front", "admission", "local", "priming", "a
 
 func (s Stage) String() string { return stageNames[s] }
 
+// A Failure is what a Responder tells of one besides its answer.
+type Failure struct {
+	Stage   Stage
+	Accuses bool // the zones that were asked about: it is not this resolver's own
+}
+
 // isOfZone reports whether what fails there does so for a zone that was asked about.
 func (s Stage) isOfZone() bool { return s >= Asking && s <= Validating }
 

@@ -327,8 +327,8 @@ func (j *job) answer() (answer []byte) {
 	defer cancel()
 	a, failed := f.responder.Resolve(ctx, j.question)
 	l := j.link
-	l.failed, l.gone = failed, j.ctx.Err() != nil
-	if failed.isOfZone() && !l.gone {
+	l.failed, l.gone = failed.Stage, j.ctx.Err() != nil
+	if failed.Accuses && failed.Stage.isOfZone() && !l.gone {
 		f.failing.Note(j.network, j.query.FoldedName(), uint8(rootCauseOf(a.Errors)))
 	}
 	buf := slices.Grow(j.buf[:0], len(a.Packet)+roomForOPT) // what grows later leaves a copy behind

@@ -44,11 +44,11 @@ func (s script) Recall(dst []byte, q *wire.Query, _ time.Time) (wire.Answer, boo
 	return s.recall(dst, q)
 }
 
-func (s script) Resolve(ctx context.Context, q wire.Question) (wire.Answer, Stage) {
+func (s script) Resolve(ctx context.Context, q wire.Question) (wire.Answer, Failure) {
 	if s.resolve == nil {
-		return wire.Answer{Packet: address(q)}, s.failed
+		return wire.Answer{Packet: address(q)}, Failure{s.failed, true}
 	}
-	return s.resolve(ctx, q), s.failed
+	return s.resolve(ctx, q), Failure{s.failed, true}
 }
 
 // address is a finished answer: one A record.

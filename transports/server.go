@@ -22,9 +22,9 @@ import (
 type Responder interface {
 	// Recall gives a finished answer from memory, its packet written into dst[:0]. It neither blocks nor allocates.
 	Recall(dst []byte, q *wire.Query, now time.Time) (a wire.Answer, ok bool)
-	// Resolve finds the answer, however long it takes, and gives a failure as an answer too, with the stage at which it
+	// Resolve finds the answer, however long it takes, and gives a failure as an answer too, and says where it
 	// arose. It returns soon after ctx is done. The packet is shared with others.
-	Resolve(ctx context.Context, q wire.Question) (a wire.Answer, failed Stage)
+	Resolve(ctx context.Context, q wire.Question) (a wire.Answer, failed Failure)
 }
 
 // An Admitter decides which clients are served, and as whom. It is the one thing beyond transports shown an address, but for

@@ -307,6 +307,10 @@ func writeFailures(t table, list []admin.Transport) {
 // writeFailing shows which zones fail for many, and says so where there is none: with few clients there never is.
 func writeFailing(t table, f *admin.Failing) {
 	t.row()
+	for _, w := range f.Widespread {
+		t.row(fmt.Sprintf("%d domains fail for one cause, %s (%d answers), and none is named for it: probably the reason is here, "+
+			"this resolver, its line, its clock or its trust anchors.", w.Domains, w.Cause, w.Answers))
+	}
 	if len(f.Zones) == 0 {
 		t.row(fmt.Sprintf("No failing zone is named: that takes %d client networks with the same failure within the hour; so far there were %d answers.", f.From, f.Others))
 		return

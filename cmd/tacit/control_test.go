@@ -176,6 +176,12 @@ func TestStatusSaysWhatManyHaveInCommon(t *testing.T) {
 			nil,
 			[]string{"zone.example  bogus  300      21 or more", "In other zones, 7 answers"},
 		},
+		{
+			"failures of all",
+			admin.Failing{From: 20, Widespread: []admin.WidespreadCause{{Cause: "signature_not_yet_valid", Domains: 40, Answers: 900}}},
+			nil,
+			[]string{"40 domains fail for one cause, signature_not_yet_valid (900 answers)", "its clock", "No failing zone is named"},
+		},
 		{"the first hour", admin.Failing{}, &admin.Popular{Budget: 1}, []string{"when the first hour is over.", "1.00 is left"}},
 		{"few", admin.Failing{}, &admin.Popular{From: 50, At: at, Budget: 1}, []string{"No domain was popular", "takes 50 client networks"}},
 		{

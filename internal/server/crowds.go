@@ -1,6 +1,7 @@
 package server
 
 import (
+	"slices"
 	"time"
 
 	"tacit/admin"
@@ -12,16 +13,31 @@ import (
 // which domain that is.
 const failingFrom = 20
 
+// widespreadFrom is how many domains must fail for one cause, each for many, for the cause to be told in the place of them. What is wrong
+// here makes whatever is asked for fail, and a list of that would be one of what clients ask for.
+const widespreadFrom = 11
+
 // describeFailing tells which zones fail for many.
 func describeFailing(t *crowds.Table, now time.Time) admin.Failing {
 	list, others := t.Crowded(now)
-	f := admin.Failing{From: t.AtLeast(), Others: others, Zones: []admin.FailingZone{}}
+	f := admin.Failing{From: t.AtLeast(), Others: others, Zones: []admin.FailingZone{}, Widespread: widespread(list)}
 	for _, e := range list {
-		f.Zones = append(f.Zones, admin.FailingZone{
-			Zone: e.Domain, Cause: wire.EDE(e.Label).Label(), Answers: e.Count, Networks: e.Networks,
-		})
+		cause := wire.EDE(e.Label).Label()
+		if slices.ContainsFunc(f.Widespread, func(w admin.WidespreadCause) bool { return w.Cause == cause }) {
+			continue
+		}
+		f.Zones = append(f.Zones, admin.FailingZone{Zone: e.Domain, Cause: cause, Answers: e.Count, Networks: e.Networks})
 	}
 	return f
+}
+
+func widespread(list []crowds.Entry) []admin.WidespreadCause {
+	sums := make([]admin.WidespreadCause, wire.CodesOfEDE)
+	for _, e := range list {
+		w := &sums[e.Label]
+		w.Cause, w.Domains, w.Answers = wire.EDE(e.Label).Label(), w.Domains+1, w.Answers+e.Count
+	}
+	return slices.DeleteFunc(sums, func(w admin.WidespreadCause) bool { return w.Domains < widespreadFrom })
 }
 
 // describePopular tells what was released of the last hour; nil: nothing is counted.

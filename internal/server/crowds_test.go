@@ -79,6 +79,43 @@ func TestOnlyFailuresOfZonesCount(t *testing.T) {
 	}
 }
 
+// Of a cause that many domains fail for, none is named: what is wrong then is here. Ten may all be at fault themselves.
+func TestWhatFailsForOneCauseIsNotNamed(t *testing.T) {
+	table, now := crowds.NewTable(crowds.Options{AtLeast: failingFrom}), time.Now()
+	fail := func(domain string, cause wire.EDE) {
+		for i := range 100 {
+			table.Note(table.Network(netip.AddrFrom4([4]byte{127, 0, byte(i), 1}), now), wire.MustName(domain).Append(nil), uint8(cause))
+		}
+	}
+	fail("zone.test.", wire.EDEBogus)
+	for i := range 10 {
+		fail(fmt.Sprintf("z%d.example.", i), wire.EDESignatureNotYetValid)
+	}
+	if f := describeFailing(table, now); len(f.Zones) != 11 || len(f.Widespread) != 0 || f.Widespread == nil {
+		t.Errorf("ten: %+v", f)
+	}
+	fail("z10.example.", wire.EDESignatureNotYetValid)
+	f := describeFailing(table, now)
+	if len(f.Zones) != 1 || f.Zones[0].Zone != "zone.test" || f.Others != 0 {
+		t.Errorf("eleven: %+v", f)
+	}
+	if want := (admin.WidespreadCause{Cause: "signature_not_yet_valid", Domains: 11, Answers: 1100}); len(f.Widespread) != 1 || f.Widespread[0] != want {
+		t.Errorf("eleven: %+v, want %+v", f.Widespread, want)
+	}
+}
+
+// A forwarder that fails accuses nobody who is behind it.
+func TestForwardersAreNoZones(t *testing.T) {
+	x := newSetting(t)
+	dead := x.Server("dead.example.", testnet.Failing(dns.RcodeServerFailure))
+	s, _ := x.start(t, common+listenAnywhere+"[[forward]]\nzone = 'zone.example'\nupstreams = ['"+dead.Addresses()[0].Addr().String()+"']\n")
+	udp, _ := s.Addrs()
+	askFrom(t, udp[0], 40, "www.zone.example.")
+	if f := (operator{s}).Status().Failing; len(f.Zones) != 0 || f.Others != 0 {
+		t.Errorf("%+v", f)
+	}
+}
+
 const popular = "accept_privacy_loss = ['stats.top']\n" + monitored + "[stats]\ntop = true\n"
 
 // Privacy.md section 5.3: popular domains are shown for 50 client networks, by the command status and nowhere else.

@@ -295,10 +295,10 @@ func (s *Server) Recall(dst []byte, q *wire.Query, now time.Time) (wire.Answer, 
 }
 
 // Resolve asks the resolver of the current configuration.
-func (s *Server) Resolve(ctx context.Context, q wire.Question) (wire.Answer, transports.Stage) {
+func (s *Server) Resolve(ctx context.Context, q wire.Question) (wire.Answer, transports.Failure) {
 	s.tamperWithQuestion(q)
-	a, failed := s.current.Load().resolver.Find(ctx, q)
-	return a, stageOf(failed)
+	a, failed := s.current.Load().resolver.Resolve(ctx, q)
+	return a, transports.Failure{Stage: stageOf(failed.Step), Accuses: failed.Accuses}
 }
 
 // stageOf is what the clients' side calls a step of the resolver.
