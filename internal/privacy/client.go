@@ -51,27 +51,37 @@ const (
 
 const keyLifetime = time.Hour
 
+// A Network is one of clients, as it goes into a keyed hash.
+type Network [1 + 16]byte
+
+// NetworkOf returns the network of an address, its /24 or /56. All zero addresses are of one.
+func NetworkOf(addr netip.Addr) (n Network) {
+	addr = addr.Unmap()
+	bits := bitsIPv6
+	if addr.Is4() {
+		n[0], bits = 4, bitsIPv4
+	}
+	if prefix, err := addr.Prefix(bits); err == nil { // the zero Addr has none
+		octets := prefix.Addr().As16()
+		copy(n[1:], octets[:])
+	}
+	return n
+}
+
 // Of returns the Client that stands for the network of addr.
 func (c *Clients) Of(addr netip.Addr, now time.Time) Client {
-	addr = addr.Unmap()
-	var input [32 + 1 + 16]byte // of fixed length: a plain hash of key and text is a sound MAC then
+	var input [32 + len(Network{})]byte // of fixed length: a plain hash of key and text is a sound MAC then
 	c.mu.Lock()
 	if !now.Before(c.expires) {
 		c.renew(now)
 	}
 	copy(input[:], c.key[:])
 	c.mu.Unlock()
-	bits := bitsIPv6
-	if addr.Is4() {
-		input[32] = 4
-		bits = bitsIPv4
-	}
-	if prefix, err := addr.Prefix(bits); err == nil { // the zero Addr has none: all of them are one client
-		network := prefix.Addr().As16()
-		copy(input[33:], network[:])
-	}
+	network := NetworkOf(addr)
+	copy(input[32:], network[:])
 	sum := sha256.Sum256(input[:])
 	clear(input[:])
+	clear(network[:])
 	return Client{unique.Make(binary.BigEndian.Uint64(sum[:]))}
 }
 
