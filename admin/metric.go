@@ -133,7 +133,7 @@ var metrics = [metricCount]metric{
 	ZoneBytes:         {name: "tacit_zone_bytes", kind: gauge, help: "Memory that they take."},
 	ZoneFilesMistaken: {name: "tacit_zone_files_mistaken", kind: gauge, help: "Zone files with mistakes."},
 	DebugSessions:     {name: "tacit_debug_sessions_total", kind: counter, help: "Times in which an operator watched a name."},
-	PopularityBudget:  {name: "tacit_popularity_budget", kind: gauge, help: "What is left of the 1 that lists of popular domains may spend in a day; at 0 none is released."},
+	PopularityBudget:  {name: "tacit_popularity_budget", kind: gauge, help: "What is left of the 1 that lists of popular domains may spend in a day, of which each hour takes 1/24."},
 	PrivacyWeaknesses: {name: "tacit_privacy_weaknesses", kind: gauge, help: "Options whose values give up privacy; tacit privacy names them."},
 }
 

@@ -33,7 +33,7 @@ type Popular struct {
 	Zones     []PopularZone `json:"zones"`             // that of most networks first
 	At        time.Time     `json:"released,omitzero"` // zero: not yet
 	Budget    float64       `json:"budget_left"`       // of 1 for a day
-	Exhausted bool          `json:"exhausted"`         // there was none for the last hour
+	Exhausted bool          `json:"exhausted"`         // there was none for the last hour: the clock was set back
 }
 
 // A PopularZone is a registrable domain.

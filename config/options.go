@@ -573,7 +573,7 @@ var tableOptions = []option{
 	{
 		table: "stats", key: "top", kind: boolKind, standard: `false`,
 		about: "Counts from how many client networks (/24, /56) each registrable domain is asked for, and shows the operator (tacit status) once in an hour " +
-			"those that at least 50 have asked for, with noise; when the day's budget for that is spent, nothing more.",
+			"those that at least 50 have asked for, with noise in their numbers.",
 		set: func(k *checker, v value) { k.config.Stats.Top = v.flag },
 	},
 

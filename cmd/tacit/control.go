@@ -337,7 +337,7 @@ func writePopular(t table, p *admin.Popular) {
 func describePopular(p *admin.Popular) string {
 	switch {
 	case p.Exhausted:
-		return "No popular domain is shown: the budget of the day is spent."
+		return "No popular domain is shown: the clock was set back, and there were as many lists as there are hours in a day."
 	case p.At.IsZero():
 		return "Popular domains are shown when the first hour is over."
 	case len(p.Zones) == 0:

@@ -190,7 +190,7 @@ func TestStatusSaysWhatManyHaveInCommon(t *testing.T) {
 			&admin.Popular{At: at, Budget: 0.5, Zones: []admin.PopularZone{{Zone: "zone.example", Networks: 90}}},
 			[]string{"zone.example    about 90", "have noise", "0.50 is left"},
 		},
-		{"no budget", admin.Failing{}, &admin.Popular{At: at, Exhausted: true}, []string{"budget of the day is spent", "0.00 is left"}},
+		{"a clock that was set back", admin.Failing{}, &admin.Popular{At: at, Exhausted: true}, []string{"the clock was set back", "0.00 is left"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var b strings.Builder

@@ -49,7 +49,7 @@ var rooms = []room{
 	{path: "internal/place", standard: true},
 	{path: "internal/odoh", standard: true, unpredictable: true},
 	{path: "internal/siphash", standard: true, unpredictable: true},
-	{path: "internal/crowds", may: []string{"internal/siphash"}, unpredictable: true},
+	{path: "internal/crowds", may: []string{"internal/privacy", "internal/siphash"}, unpredictable: true},
 	{path: "internal/server", may: slices.Concat([]string{"config", "resolver", "admin"}, clientSide, siblings, foundations, []string{"management", "statement"})},
 	{path: "internal/testnet", may: []string{"internal/wire", "dnssec"}},
 	{path: "internal/apart"},

@@ -3,7 +3,6 @@ package crowds
 import (
 	"bytes"
 	"cmp"
-	"strings"
 	"unsafe"
 
 	"golang.org/x/net/publicsuffix"
@@ -30,10 +29,19 @@ func textOf(buf *[maxText]byte, name []byte) []byte {
 	return text
 }
 
-// suffixLength returns how much of a name is public suffix. It allocates.
+// suffixLength returns how much of a name is public suffix.
 func suffixLength(text []byte) uint8 {
 	suffix, _ := publicsuffix.PublicSuffix(unsafe.String(&text[0], len(text))) // which keeps nothing of it
 	return uint8(len(suffix))
+}
+
+// domainOf returns the registrable domain of a name, at the end of buf; nil: it has none.
+func (w *window) domainOf(buf *[maxText]byte, name []byte) []byte {
+	text := textOf(buf, name)
+	if text == nil {
+		return nil
+	}
+	return registrable(text, w.suffix(text))
 }
 
 // registrable returns the end of a name that is its public suffix and one label more; nil: there is no such label, or
@@ -64,5 +72,5 @@ var hostOctets = func() (list [256]byte) {
 }()
 
 func compare(a, b Entry) int {
-	return cmp.Or(cmp.Compare(b.Networks, a.Networks), strings.Compare(a.Domain, b.Domain), cmp.Compare(a.Label, b.Label))
+	return cmp.Or(cmp.Compare(b.Networks, a.Networks), bytes.Compare(a.Domain, b.Domain), cmp.Compare(a.Label, b.Label))
 }

@@ -1,13 +1,13 @@
 package crowds
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/rand"
 	"encoding/binary"
 	"math"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,8 +16,10 @@ import (
 // A Popularity tells once in an hour which registrable domains many client networks have asked for in the hour before, and with noise how
 // many. It is off until Enable. The zero Popularity is ready.
 //
-// The noise is that of Laplace, for which a network more or less that asks for a domain in an hour is hidden up to a factor of
-// e^(1/24), and over a day, in which it may ask in each hour, up to e: a budget of 1.
+// The noise is that of Laplace, with a scale of 24. It hides the number of a domain that is told: of two numbers that differ by one
+// network, none makes what is told more likely than the other by more than a factor of e^(1/24), and over the 24 hours of a day by e. Which
+// domains may be told is decided by the number without noise, so that where 49 networks have asked for one, the 50th shows; and a domain
+// for which many ask may be told or not for the sake of another one, which has taken its place in the table.
 type Popularity struct {
 	table atomic.Pointer[Table] // nil: off
 
@@ -31,13 +33,13 @@ type Popularity struct {
 type Release struct {
 	At      time.Time // zero: nothing has been released
 	Domains []Popular // those of most networks first
-	// Exhausted says that there was no budget for a release.
+	// Exhausted says that there was no budget for a release, which no clock that only goes on brings about.
 	Exhausted bool
 }
 
 // Popular is a domain that many have asked for.
 type Popular struct {
-	Domain   string
+	Domain   []byte // the caller's own
 	Networks int // about
 }
 
@@ -48,7 +50,7 @@ const (
 
 	popularBits = 2048
 	popularRows = 1024
-	told        = 20 // domains
+	maxTold     = 20 // domains
 )
 
 // Enable begins to count, or ends it and forgets everything but what was spent.
@@ -56,7 +58,7 @@ func (p *Popularity) Enable(on bool) {
 	before := p.table.Load()
 	switch {
 	case on && before == nil:
-		p.table.Store(NewTable(Options{AtLeast: PopularFrom, Bits: popularBits, Rows: popularRows, Ended: p.release}))
+		p.table.Store(NewTable(Options{AtLeast: PopularFrom, Bits: popularBits, Rows: popularRows, Suffixes: true, Ended: p.release}))
 	case !on && before != nil:
 		p.table.Store(nil)
 		p.forget(before)
@@ -74,32 +76,49 @@ func (p *Popularity) Note(addr netip.Addr, now time.Time, name []byte) {
 	}
 }
 
-// Turn releases an hour that is over, if nobody has come since.
-func (p *Popularity) Turn(now time.Time) {
-	if t := p.table.Load(); t != nil {
-		t.Turn(now)
-	}
+// Turn releases an hour that is over, if nobody has come since, and reports whether names are wiped by that.
+func (p *Popularity) Turn(now time.Time) (named bool) {
+	at, named := p.told()
+	ended := p.table.Load().Turn(now)
+	after, _ := p.told()
+	return ended || named && after != at
+}
+
+// told is when something was released, and whether there were names in it.
+func (p *Popularity) told() (at time.Time, named bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.released.At, len(p.released.Domains) > 0
 }
 
 // Forget forgets the present hour and what was released.
-func (p *Popularity) Forget() {
-	if t := p.table.Load(); t != nil {
-		p.forget(t)
-	}
-}
+func (p *Popularity) Forget() { p.forget(p.table.Load()) }
 
 func (p *Popularity) forget(t *Table) {
 	t.Forget()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.released = Release{}
+	p.replace(Release{})
+}
+
+// replace wipes what was released before.
+func (p *Popularity) replace(r Release) {
+	for _, d := range p.released.Domains {
+		clear(d.Domain)
+	}
+	p.released = r
 }
 
 // Released is what was told of the last hour; on says whether anything is counted at all.
 func (p *Popularity) Released() (r Release, on bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.released, p.IsOn()
+	r = p.released
+	r.Domains = slices.Clone(r.Domains)
+	for i := range r.Domains {
+		r.Domains[i].Domain = bytes.Clone(r.Domains[i].Domain)
+	}
+	return r, p.IsOn()
 }
 
 // Budget is what is left of the day's.
@@ -110,32 +129,36 @@ func (p *Popularity) Budget(now time.Time) float64 {
 	return float64(releases-p.budget.spent) / releases
 }
 
-// release tells of an hour. Where nobody is popular there is nothing to be told, and nothing is spent.
+// release tells of an hour. An hour in which nobody is popular costs what each other does: else the budget would tell of it.
 func (p *Popularity) release(now time.Time, list []Entry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.released = Release{At: now}
-	if len(list) == 0 {
-		return
-	}
 	if !p.budget.spend(now) {
-		p.released.Exhausted = true
+		p.replace(Release{At: now, Exhausted: true})
 		return
 	}
+	p.replace(Release{At: now, Domains: p.blur(list)})
+}
+
+// blur chooses what is told, and adds the noise.
+func (p *Popularity) blur(list []Entry) (domains []Popular) {
 	uniform := p.uniform
 	if uniform == nil {
 		uniform = drawUniform
 	}
-	for i := range list {
-		noisy := math.Round(float64(list[i].Networks) + laplace(releases, uniform()))
-		if noisy >= PopularFrom {
-			p.released.Domains = append(p.released.Domains, Popular{list[i].Domain, networksOf(noisy)})
+	for _, e := range list {
+		if noisy := math.Round(float64(e.Networks) + laplace(releases, uniform())); noisy >= PopularFrom {
+			domains = append(domains, Popular{e.Domain, networksOf(noisy)})
 		}
 	}
-	slices.SortFunc(p.released.Domains, func(a, b Popular) int {
-		return cmp.Or(cmp.Compare(b.Networks, a.Networks), strings.Compare(a.Domain, b.Domain))
+	slices.SortFunc(domains, func(a, b Popular) int {
+		return cmp.Or(cmp.Compare(b.Networks, a.Networks), bytes.Compare(a.Domain, b.Domain))
 	})
-	p.released.Domains = p.released.Domains[:min(told, len(p.released.Domains))]
+	shown := make([]Popular, min(maxTold, len(domains))) // of its own: those behind stay with the list, which is wiped
+	for i := range shown {
+		shown[i] = Popular{bytes.Clone(domains[i].Domain), domains[i].Networks}
+	}
+	return shown
 }
 
 // networksOf is how many networks most likely set so many bits. It is made of what has been released already, and so tells nothing
@@ -162,7 +185,8 @@ func drawUniform() float64 {
 // releases is how many have the budget of a day, so that each may spend 1/24.
 const releases = 24
 
-// A budget is what may still be told of a day, which begins with the first release.
+// A budget is what may still be told of a day, which begins with the first release. Hours are as many as releases: it guards against a
+// clock that is set back and forth, and does not run out by one that goes on.
 type budget struct {
 	spent int
 	since time.Time

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -68,7 +69,7 @@ func TestReleasesHaveNoise(t *testing.T) {
 		before := p.table.Load().crowded()[0].Networks
 		p.Turn(at.Add(time.Hour))
 		r, _ := p.Released()
-		if len(r.Domains) != 1 || r.Domains[0].Domain != "busy.example" {
+		if len(r.Domains) != 1 || string(r.Domains[0].Domain) != "busy.example" {
 			t.Fatalf("released %+v", r)
 		}
 		off := float64(r.Domains[0].Networks - networksOf(float64(before)))
@@ -103,7 +104,7 @@ func TestFewAreNotReleased(t *testing.T) {
 		t.Errorf("before the hour is over: %+v", r)
 	}
 	p.Turn(noon.Add(time.Hour))
-	if r, on := p.Released(); !on || len(r.Domains) != 1 || r.Domains[0].Domain != "popular.example" || r.At != noon.Add(time.Hour) {
+	if r, on := p.Released(); !on || len(r.Domains) != 1 || string(r.Domains[0].Domain) != "popular.example" || r.At != noon.Add(time.Hour) {
 		t.Errorf("%+v", r)
 	}
 	p.uniform = func() float64 { return 1e-9 } // the least
@@ -118,50 +119,87 @@ func TestFewAreNotReleased(t *testing.T) {
 	}
 }
 
-// Privacy.md section 5.3: a total budget of 1 per day, and at 0 nothing is released any more.
-func TestBudgetRunsOut(t *testing.T) {
+// Privacy.md section 5.3: a total budget of 1 per day. By a clock that goes on it lasts, whatever is asked: hours are as many as releases.
+func TestBudgetLasts(t *testing.T) {
 	p, ask := popular()
 	p.uniform = func() float64 { return 0.5 } // none
-	expect := func(now time.Time, left float64, domains int, exhausted bool) {
-		t.Helper()
-		r, _ := p.Released()
-		if math.Abs(p.Budget(now)-left) > 1e-9 || len(r.Domains) != domains || r.Exhausted != exhausted {
-			t.Errorf("%v: left %f, want %f; %+v", now.Sub(noon), p.Budget(now), left, r)
+	ask(noon, "www.popular.example", 300)
+	for i := range 3 * releases {
+		now := noon.Add(time.Duration(i+1) * time.Hour)
+		p.Turn(now)
+		if r, _ := p.Released(); r.Exhausted || len(r.Domains) != 1-i%2 {
+			t.Errorf("hour %d: %+v", i, r)
+		}
+		if left, want := p.Budget(now), float64(releases-1-i%releases)/releases; math.Abs(left-want) > 1e-9 {
+			t.Errorf("hour %d: left %f, want %f, whether somebody was popular or not", i, left, want)
+		}
+		if i%2 == 1 {
+			ask(now, "www.popular.example", 300)
 		}
 	}
-	// Hours pass faster than the day of the budget: as they would with a clock that is set.
-	table := p.table.Load()
-	for i := range releases {
-		now := noon.Add(time.Duration(i) * time.Minute)
-		ask(now, "www.popular.example", 300)
-		table.until = now
-		p.Turn(now)
-		expect(now, float64(releases-1-i)/releases, 1, false)
+}
+
+// Where a clock is set back and forth, there are more hours in a day than releases.
+func TestBudgetGuards(t *testing.T) {
+	p, ask := popular()
+	expect := func(now time.Time, left float64, exhausted bool) {
+		t.Helper()
+		if r, _ := p.Released(); math.Abs(p.Budget(now)-left) > 1e-9 || r.Exhausted != exhausted || exhausted && len(r.Domains) > 0 {
+			t.Errorf("left %f, want %f; %+v", p.Budget(now), left, r)
+		}
 	}
-	end := noon.Add(23 * time.Hour)
-	table.until = end.Add(time.Minute)
-	ask(end, "www.popular.example", 300)
-	table.until = end
+	end := noon.Add(time.Hour)
+	for i := range releases {
+		ask(noon, "www.popular.example", 300) // set back, but for the first time
+		p.Turn(end)
+		expect(end, float64(releases-1-i)/releases, false)
+	}
+	ask(noon, "www.popular.example", 300)
 	p.Turn(end)
-	expect(end, 0, 0, true)
-	next := noon.Add(24 * time.Hour)
-	ask(next, "www.popular.example", 300)
-	table.until = next
+	expect(end, 0, true)
+	next := end.Add(24 * time.Hour)
 	p.Turn(next)
-	expect(next, float64(releases-1)/releases, 1, false)
+	expect(next, float64(releases-1)/releases, false)
 	p.budget.since = next.Add(time.Hour)
 	if p.Budget(next) == 1 {
 		t.Error("a clock that is set back gives another budget")
 	}
 }
 
-// An hour without crowds is released without cost, and says nothing.
-func TestNothingIsFree(t *testing.T) {
+// What is cut off at the end of a list, and what another one takes the place of, is written over.
+func TestReleasesAreWiped(t *testing.T) {
 	p, ask := popular()
-	ask(noon, "www.rare.example", 40)
+	p.uniform = func() float64 { return 0.5 }
+	var list []Entry
+	end := p.table.Load().o.Ended
+	p.table.Load().o.Ended = func(now time.Time, entries []Entry) {
+		list = entries
+		end(now, entries)
+	}
+	for i := range maxTold + 5 {
+		ask(noon, string(rune('a'+i))+".example", 100+5*i)
+	}
 	p.Turn(noon.Add(time.Hour))
-	if r, _ := p.Released(); p.Budget(noon) != 1 || len(r.Domains) != 0 || r.Exhausted || r.At.IsZero() {
-		t.Errorf("%f, %+v", p.Budget(noon), r)
+	released := p.released.Domains
+	if len(list) != maxTold+5 || len(released) != maxTold || cap(released) != maxTold {
+		t.Fatalf("%d of %d are released, with room for %d", len(released), len(list), cap(released))
+	}
+	for _, e := range list {
+		if strings.Contains(string(e.Domain), "example") {
+			t.Errorf("%s is in memory", e.Domain)
+		}
+	}
+	shown, _ := p.Released()
+	if !p.Turn(noon.Add(2 * time.Hour)) {
+		t.Error("nobody is told that names are gone")
+	}
+	for i, d := range released {
+		if strings.Contains(string(d.Domain), "example") || !strings.Contains(string(shown.Domains[i].Domain), "example") {
+			t.Errorf("%s is in memory, or %s is not the caller's own", d.Domain, shown.Domains[i].Domain)
+		}
+	}
+	if p.Turn(noon.Add(3 * time.Hour)) {
+		t.Error("names are gone of which there were none")
 	}
 }
 
@@ -207,12 +245,12 @@ func TestPopularityIsOffUntilEnabled(t *testing.T) {
 func TestReleasesAreShort(t *testing.T) {
 	p, ask := popular()
 	p.uniform = func() float64 { return 0.5 }
-	for i := range told + 5 {
+	for i := range maxTold + 5 {
 		ask(noon, string(rune('a'+i))+".example", 100+5*i)
 	}
 	p.Turn(noon.Add(time.Hour))
 	r, _ := p.Released()
-	if len(r.Domains) != told || !slices.IsSortedFunc(r.Domains, func(a, b Popular) int { return b.Networks - a.Networks }) || r.Domains[0].Domain != "y.example" {
+	if len(r.Domains) != maxTold || !slices.IsSortedFunc(r.Domains, func(a, b Popular) int { return b.Networks - a.Networks }) || string(r.Domains[0].Domain) != "y.example" {
 		t.Errorf("%+v", r.Domains)
 	}
 }

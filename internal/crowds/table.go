@@ -1,12 +1,12 @@
 package crowds
 
 import (
+	"bytes"
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
-
-	"tacit/internal/siphash"
 )
 
 // A Table counts from how many client networks each of many things has come within an hour. A thing is a registrable domain with a
@@ -16,18 +16,14 @@ import (
 // networks: what goes wrong, goes wrong to the side of silence. A HyperLogLog, which estimates, errs to both sides, and at 20 it would
 // tell of 17; and it keeps more of each hash than which of a few bits it is, which 65,000 networks share.
 type Table struct {
-	o Options
+	o       Options
+	current atomic.Pointer[window] // nil: none
 
-	mu       sync.Mutex
-	window   uint32 // the number of the present one; 0: none yet
-	until    time.Time
-	things   siphash.Key // both are drawn with the window
-	networks siphash.Key
-	rows     []row
-	bits     []uint64          // of all rows, one after the other
-	noted    uint64            // in this window
-	text     [1 + maxText]byte // of a name, while it is noted
-	suffixes [1024]suffix      // of names that came last
+	mu    sync.Mutex
+	last  uint32 // the number of the window that began last
+	rows  []row
+	bits  []uint64 // of all rows, one after the other
+	noted uint64   // in this window
 }
 
 // Options say what a Table counts. AtLeast is needed.
@@ -35,8 +31,11 @@ type Options struct {
 	AtLeast int // networks from which on a thing is told
 	Bits    int // of a row, a power of two from 64 to 65,536. 0: 256
 	Rows    int // things at a time, a multiple of 8. 0: 1,024
-	// Ended is told what is told of a window that is over, before it is forgotten; not of one that ends with Forget. It must not call
-	// the Table. Nil: nobody is.
+	// Suffixes keeps with a keyed hash of a whole name how much of it is public suffix, for those names that came last: for a Table to
+	// which all questions come.
+	Suffixes bool
+	// Ended is told what is told of a window that is over, before it is forgotten; not of one that ends with Forget. The names
+	// are wiped when it returns. It must not call the Table. Nil: nobody is.
 	Ended func(now time.Time, list []Entry)
 }
 
@@ -49,15 +48,9 @@ type row struct {
 	name  []byte // nil below AtLeast
 }
 
-// A suffix is how much of a name is public suffix.
-type suffix struct {
-	tag    uint64
-	length uint8
-}
-
 // An Entry is a thing that so many networks have come with.
 type Entry struct {
-	Domain   string // without the last dot
+	Domain   []byte // without the last dot; the caller's own
 	Label    uint8
 	Networks int    // at least
 	Count    uint64 // times
@@ -69,10 +62,7 @@ type Network struct {
 	bit    uint16
 }
 
-const (
-	lifetime = time.Hour
-	ways     = 8 // rows in which a thing may be
-)
+const ways = 8 // rows in which a thing may be
 
 // NewTable makes a Table.
 func NewTable(o Options) *Table {
@@ -86,30 +76,37 @@ func NewTable(o Options) *Table {
 }
 
 // AtLeast is from how many networks on a thing is told.
-func (t *Table) AtLeast() int { return t.o.AtLeast }
+func (t *Table) AtLeast() int {
+	if t == nil {
+		return 0
+	}
+	return t.o.AtLeast
+}
 
-// Network is what is kept of a client until it is known what became of its question. A nil Table has none.
+// Network is what is kept of a client until it is known what became of its question. It takes a lock once in an hour. A nil Table has
+// none, and counts nothing.
 func (t *Table) Network(addr netip.Addr, now time.Time) Network {
 	if t == nil {
 		return Network{}
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.network(addr, now)
+	return t.windowAt(now).network(addr)
 }
 
 // Note counts that a network has come with a name, in wire form and lower case. One of a window that is over does not count.
 func (t *Table) Note(n Network, name []byte, label uint8) {
-	if t == nil || n.window == 0 {
+	if t == nil {
 		return
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.note(n, name, label)
+	if w := t.current.Load(); w != nil && w.number == n.window {
+		t.note(w, n, name, label)
+	}
 }
 
 // Crowded lists what so many networks have come with in this window, that of most networks first, and how often something else was.
 func (t *Table) Crowded(now time.Time) (list []Entry, others uint64) {
+	if t == nil {
+		return nil, 0
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.turn(now)
@@ -120,89 +117,107 @@ func (t *Table) Crowded(now time.Time) (list []Entry, others uint64) {
 	return list, others
 }
 
-// Turn forgets a window that is over. Whoever notes does it as well; this is for when nobody comes.
-func (t *Table) Turn(now time.Time) {
+// Turn forgets a window that is over, begins the next, and reports whether names were in it. Whoever notes does it as well; this is
+// for when nobody comes.
+func (t *Table) Turn(now time.Time) (named bool) {
+	if t == nil {
+		return false
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.window > 0 {
-		t.turn(now)
-	}
+	return t.turn(now)
 }
 
 // Forget forgets everything.
 func (t *Table) Forget() {
+	if t == nil {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.wipe()
-	t.until = time.Time{}
 }
 
-// turn begins a window if there is none at that time. A clock that was set back ends it, too, and then nobody is told.
-func (t *Table) turn(now time.Time) {
-	begun := t.until.Add(-lifetime)
-	if now.Before(t.until) && !now.Before(begun) {
-		return
+func (t *Table) windowAt(now time.Time) *window {
+	if w := t.current.Load(); w.holds(now) {
+		return w
 	}
-	if t.o.Ended != nil && !t.until.IsZero() && !now.Before(t.until) {
-		t.o.Ended(now, t.crowded())
-	}
-	t.wipe()
-	t.window++
-	t.until = now.Add(lifetime)
-	t.things, t.networks = siphash.NewKey(), siphash.NewKey()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.turn(now)
+	return t.current.Load()
 }
 
-func (t *Table) wipe() {
+// turn begins a window if there is none at that time, and reports whether names were in the one before. A clock that was set back ends
+// one, too, and then nobody is told.
+func (t *Table) turn(now time.Time) (named bool) {
+	w := t.current.Load()
+	if w.holds(now) {
+		return false
+	}
+	if t.o.Ended != nil && w != nil && !now.Before(w.until) {
+		list := t.crowded()
+		t.o.Ended(now, list)
+		for i := range list {
+			clear(list[i].Domain)
+		}
+	}
+	named = t.wipe()
+	t.last++
+	t.current.Store(newWindow(t.last, now, &t.o))
+	return named
+}
+
+// wipe ends a window, with what the names in it were written in.
+func (t *Table) wipe() (named bool) {
+	if w := t.current.Swap(nil); w != nil {
+		w.wipe()
+	}
 	for i := range t.rows {
+		named = named || t.rows[i].name != nil
 		clear(t.rows[i].name)
 	}
 	clear(t.rows)
 	clear(t.bits)
-	clear(t.suffixes[:])
-	t.things, t.networks, t.noted = siphash.Key{}, siphash.Key{}, 0
-}
-
-// Prefix lengths of a network, those of privacy.Clients.
-const (
-	bitsIPv4 = 24
-	bitsIPv6 = 56
-)
-
-func (t *Table) network(addr netip.Addr, now time.Time) Network {
-	t.turn(now)
-	addr = addr.Unmap()
-	var input [1 + 16]byte
-	bits := bitsIPv6
-	if addr.Is4() {
-		input[0], bits = 4, bitsIPv4
-	}
-	if prefix, err := addr.Prefix(bits); err == nil { // the zero Addr has none: all of them are one network
-		octets := prefix.Addr().As16()
-		copy(input[1:], octets[:])
-	}
-	return Network{t.window, uint16(t.networks.Sum(input[:]) % uint64(t.o.Bits))}
+	t.noted = 0
+	return named
 }
 
 // see notes who asks for a name at once.
 func (t *Table) see(addr netip.Addr, now time.Time, name []byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.note(t.network(addr, now), name, 0)
+	w := t.windowAt(now)
+	t.note(w, w.network(addr), name, 0)
 }
 
-func (t *Table) note(n Network, name []byte, label uint8) {
-	if n.window != t.window || t.until.IsZero() {
-		return
+// note makes out which thing it is before it takes the lock.
+func (t *Table) note(w *window, n Network, name []byte, label uint8) {
+	room := rooms.Get().(*[1 + maxText]byte)
+	defer rooms.Put(room)
+	defer clear(room[:])
+	domain := w.domainOf((*[maxText]byte)(room[1:]), name)
+	var tag uint64
+	if domain != nil {
+		before := len(room) - len(domain) - 1 // the domain is at the end
+		room[before] = label
+		tag = max(1, w.things.sum(room[before:]))
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.current.Load() == w {
+		t.count(tag, n, domain, label)
+	}
+}
+
+// rooms are where names are written as text, with a label in front. None that is given back holds a name.
+var rooms = sync.Pool{New: func() any { return new([1 + maxText]byte) }}
+
+// count counts a thing, or with the tag 0 something that is none.
+func (t *Table) count(tag uint64, n Network, domain []byte, label uint8) {
 	t.noted++
-	defer clear(t.text[:])
-	domain := t.domainOf(name)
-	if domain == nil {
+	if tag == 0 {
 		return
 	}
-	before := len(t.text) - len(domain) - 1 // the domain is at the end
-	t.text[before] = label
-	i := t.find(max(1, t.things.Sum(t.text[before:])))
+	i := t.find(tag)
 	if i < 0 {
 		return
 	}
@@ -211,22 +226,8 @@ func (t *Table) note(n Network, name []byte, label uint8) {
 	r.label = label
 	r.count++
 	if r.name == nil && r.set >= t.o.AtLeast {
-		r.name = slices.Clone(domain)
+		r.name = bytes.Clone(domain)
 	}
-}
-
-// domainOf returns the registrable domain of a name, at the end of text; nil: it has none.
-func (t *Table) domainOf(name []byte) []byte {
-	text := textOf((*[maxText]byte)(t.text[1:]), name)
-	if text == nil {
-		return nil
-	}
-	tag := t.things.Sum(text)
-	known := &t.suffixes[tag%uint64(len(t.suffixes))]
-	if known.tag != tag {
-		known.tag, known.length = tag, suffixLength(text)
-	}
-	return registrable(text, known.length)
 }
 
 // find returns the row of a thing. Where there is no place the one with the fewest networks gives way, if it is not told yet; -1: none does.
@@ -266,7 +267,7 @@ func (t *Table) crowded() []Entry {
 	var list []Entry
 	for i := range t.rows {
 		if r := &t.rows[i]; r.name != nil {
-			list = append(list, Entry{string(r.name), r.label, r.set, r.count})
+			list = append(list, Entry{bytes.Clone(r.name), r.label, r.set, r.count})
 		}
 	}
 	slices.SortFunc(list, compare)

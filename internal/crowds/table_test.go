@@ -8,11 +8,10 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 	"unsafe"
-
-	"tacit/internal/siphash"
 )
 
 var noon = time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
@@ -49,7 +48,7 @@ func (t *Table) meet(addr netip.Addr, now time.Time, name string, label uint8) {
 
 func domains(list []Entry) (names []string) {
 	for _, e := range list {
-		names = append(names, e.Domain)
+		names = append(names, string(e.Domain))
 	}
 	return names
 }
@@ -82,7 +81,7 @@ func TestNineteenNetworksAreTooFew(t *testing.T) {
 	table.meet(network(networks[19], 1), noon, "mail.zone.example", 1)
 	expectTold(t, table, noon, "20 networks", "zone.example")
 	list, others := table.Crowded(noon)
-	if want := (Entry{"zone.example", 1, 20, 19*256 + 1}); list[0] != want || others != 2 {
+	if want := (Entry{[]byte("zone.example"), 1, 20, 19*256 + 1}); !reflect.DeepEqual(list[0], want) || others != 2 {
 		t.Errorf("%+v and %d others, want %+v and 2", list[0], others, want)
 	}
 }
@@ -135,8 +134,11 @@ func remains(table *Table, text string) bool {
 	for _, word := range table.bits {
 		bits = binary.LittleEndian.AppendUint64(bits, word)
 	}
-	suffixes := unsafe.Slice((*byte)(unsafe.Pointer(&table.suffixes)), unsafe.Sizeof(table.suffixes))
-	found := bytes.Contains(suffixes, []byte(text)) || bytes.Contains(rows, []byte(text)) || bytes.Contains(bits, []byte(text)) || bytes.Contains(table.text[:], []byte(text))
+	found := bytes.Contains(rows, []byte(text)) || bytes.Contains(bits, []byte(text))
+	if w := table.current.Load(); w != nil && len(w.suffixes) > 0 {
+		kept := unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(w.suffixes))), 8*len(w.suffixes))
+		found = found || bytes.Contains(kept, []byte(text))
+	}
 	for i := range table.rows {
 		found = found || bytes.Contains(table.rows[i].name, []byte(text))
 	}
@@ -147,7 +149,7 @@ func remains(table *Table, text string) bool {
 func TestNoNameBelowTheNumber(t *testing.T) {
 	for f := range reflect.TypeFor[Table]().Fields() {
 		switch f.Name {
-		case "o", "mu", "window", "until", "things", "networks", "rows", "bits", "suffixes", "noted", "text":
+		case "o", "current", "mu", "last", "rows", "bits", "noted":
 		default:
 			t.Errorf("%s: remains has to look into it", f.Name)
 		}
@@ -166,12 +168,13 @@ func TestNoNameBelowTheNumber(t *testing.T) {
 	if !remains(table, "rare.example") || remains(table, "www") {
 		t.Error("what is told of 20 networks is not the domain alone")
 	}
+	before := table.current.Load()
 	kept := table.rows[slices.IndexFunc(table.rows, func(r row) bool { return r.name != nil })].name
 	table.Forget()
 	if remains(table, "rare") || bytes.Contains(kept[:cap(kept)], []byte("rare")) {
 		t.Error("is in memory although it was forgotten")
 	}
-	if slices.ContainsFunc(table.bits, func(word uint64) bool { return word != 0 }) || table.things != (siphash.Key{}) || table.networks != (siphash.Key{}) {
+	if slices.ContainsFunc(table.bits, func(word uint64) bool { return word != 0 }) || !before.things.isWiped() || !before.networks.isWiped() || table.current.Load() != nil {
 		t.Error("networks or keys are in memory although they were forgotten")
 	}
 }
@@ -181,7 +184,7 @@ func TestWindowsEnd(t *testing.T) {
 	for name, end := range map[string]func(*Table) time.Time{
 		"an hour":            func(*Table) time.Time { return noon.Add(time.Hour) },
 		"an hour, unnoticed": func(table *Table) time.Time { table.Turn(noon.Add(time.Hour)); return noon.Add(time.Hour) },
-		"a clock set back":   func(*Table) time.Time { return noon.Add(-time.Second) },
+		"a clock set back":   func(*Table) time.Time { return noon.Add(-time.Minute) },
 		"a flush":            func(table *Table) time.Time { table.Forget(); return noon },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -195,7 +198,7 @@ func TestWindowsEnd(t *testing.T) {
 			}
 			last := noon.Add(time.Hour - time.Nanosecond)
 			expectTold(t, table, last, "before", "told.example")
-			pending, keys := table.Network(network(networks[19], 1), last), [2][16]byte{table.things, table.networks}
+			pending, keys := table.Network(network(networks[19], 1), last), keysOf(table)
 			now := end(table)
 			if name != "an hour" && name != "a clock set back" && remains(table, "told") {
 				t.Error("the name is in memory still")
@@ -204,7 +207,7 @@ func TestWindowsEnd(t *testing.T) {
 			if _, others := table.Crowded(now); others != 0 {
 				t.Errorf("%d are counted still", others)
 			}
-			if table.things == keys[0] || table.networks == keys[1] || table.things == table.networks {
+			if fresh := keysOf(table); fresh[0] == keys[0] || fresh[1] == keys[1] || fresh[0] == fresh[1] {
 				t.Error("a key of the window before")
 			}
 			table.Note(pending, wired("rare.example"), 0)
@@ -219,19 +222,82 @@ func TestWindowsEnd(t *testing.T) {
 	}
 }
 
+// keysOf are sums under the two keys.
+func keysOf(table *Table) [2]uint64 {
+	w := table.current.Load()
+	return [2]uint64{w.things.sum(nil), w.networks.sum(nil)}
+}
+
+// Who has come a moment before another one began the window counts in it.
+func TestWindowsBeginALittleBefore(t *testing.T) {
+	table := NewTable(Options{AtLeast: 2})
+	networks := apart(table, 2)
+	table.meet(network(networks[0], 1), noon, "zone.example", 0)
+	table.meet(network(networks[1], 1), noon.Add(-5*time.Second), "zone.example", 0)
+	expectTold(t, table, noon, "five seconds before", "zone.example")
+}
+
+// Whoever counts while an hour ends counts in one of the two, or in none.
+func TestTablesAreShared(t *testing.T) {
+	table := NewTable(Options{AtLeast: 2, Suffixes: true, Ended: func(time.Time, []Entry) {}})
+	var done sync.WaitGroup
+	for g := range 4 {
+		done.Go(func() {
+			for i := range 2000 {
+				now := noon.Add(time.Duration(i) * time.Minute)
+				table.see(network(i, g), now, wired("www.zone.example"))
+				table.meet(network(i, g), now, "zone.example", 1)
+				table.Crowded(now)
+			}
+		})
+	}
+	done.Wait()
+}
+
+// A name's hash is kept where all questions come to a table, and nowhere else.
+func TestSuffixesAreKept(t *testing.T) {
+	for _, kept := range []bool{false, true} {
+		table := NewTable(Options{AtLeast: 2, Suffixes: kept})
+		table.meet(network(1, 1), noon, "www.zone.example", 0)
+		w := table.current.Load()
+		known := 0
+		for i := range w.suffixes {
+			if w.suffixes[i].Load() != 0 {
+				known++
+			}
+		}
+		if want := map[bool]int{true: 1}[kept]; known != want {
+			t.Errorf("%v: %d are kept", kept, known)
+		}
+		table.Forget()
+		w.suffix([]byte("late.zone.example")) // by whoever has not seen that it is over
+		for i := range w.suffixes {
+			if w.suffixes[i].Load() != 0 {
+				t.Error("a hash outlives its window")
+			}
+		}
+	}
+}
+
 // A flood of names makes others silent; it does not make the table larger, and does not move what is told.
 func TestTablesAreBounded(t *testing.T) {
-	table := NewTable(Options{AtLeast: 20})
-	for _, i := range apart(table, 20) {
+	const rows = 256
+	table := NewTable(Options{AtLeast: 2, Bits: 64, Rows: rows})
+	for _, i := range apart(table, 2) {
 		table.meet(network(i, 1), noon, "told.example", 0)
 	}
-	for i := range 20_000 {
-		table.meet(network(i%512, 1), noon, fmt.Sprintf("n%d.example", i), 0)
+	for i := range 20 * rows {
+		for n := range 4 {
+			table.meet(network(n, 1), noon, fmt.Sprintf("n%d.example", i), 0)
+		}
 	}
-	if len(table.rows) != 1024 || len(table.bits) != 4096 {
-		t.Errorf("%d rows and %d words", len(table.rows), len(table.bits))
+	list, others := table.Crowded(noon)
+	if len(list) < rows*9/10 || len(list) > rows {
+		t.Errorf("%d domains are told, want %d at most, and most of those", len(list), rows)
 	}
-	expectTold(t, table, noon, "after a flood", "told.example")
+	if !slices.Contains(domains(list), "told.example") || others < 18*4*rows {
+		t.Errorf("what is told has given way, or %d others are too few", others)
+	}
 }
 
 // Where there is no place, what fewest networks have come with gives way, and nothing of it counts for what comes instead.
@@ -259,7 +325,8 @@ func TestFewGiveWay(t *testing.T) {
 }
 
 func TestDomains(t *testing.T) {
-	table := NewTable(Options{AtLeast: 20})
+	w := NewTable(Options{AtLeast: 20, Suffixes: true}).windowAt(noon)
+	var room [maxText]byte
 	for _, c := range []struct{ name, want string }{
 		{"www.zone.example", "zone.example"},
 		{"zone.example", "zone.example"},
@@ -275,13 +342,13 @@ func TestDomains(t *testing.T) {
 		{strings.Repeat("a23456789.", 24) + "zone.example", "zone.example"},
 	} {
 		for range 2 { // looked up, and known
-			if got := string(table.domainOf(wired(c.name))); got != c.want {
+			if got := string(w.domainOf(&room, wired(c.name))); got != c.want {
 				t.Errorf("%q: %q, want %q", c.name, got, c.want)
 			}
 		}
 	}
 	for _, name := range [][]byte{nil, {0}} {
-		if got := table.domainOf(name); got != nil {
+		if got := w.domainOf(&room, name); got != nil {
 			t.Errorf("%q: %q", name, got)
 		}
 	}
@@ -290,18 +357,28 @@ func TestDomains(t *testing.T) {
 func TestNothingWithoutTable(t *testing.T) {
 	var table *Table
 	table.Note(table.Network(network(1, 1), noon), wired("zone.example"), 0)
+	table.Forget()
+	if list, others := table.Crowded(noon); table.Turn(noon) || len(list) != 0 || others != 0 || table.AtLeast() != 0 {
+		t.Error("something is told")
+	}
 }
 
+// A Table without Suffixes looks each of them up, which allocates a few times; what it keeps of a client does not.
 func TestNoteDoesNotAllocate(t *testing.T) {
-	table, name, i := NewTable(Options{AtLeast: 20}), wired("a-name-that-is-longer-than-32-octets.www.zone.example"), 0
+	name, i := wired("a-name-that-is-longer-than-32-octets.www.zone.example"), 0
+	table := NewTable(Options{AtLeast: 20})
 	var p Popularity
 	p.Enable(true)
-	if n := testing.AllocsPerRun(1000, func() {
-		i++
-		table.Note(table.Network(network(i%19, 1), noon), name, 0)
-		p.Note(network(i%19, 1), noon, name)
-	}); n != 0 {
-		t.Errorf("%v allocations", n)
+	for what, note := range map[string]func(){
+		"Network": func() { table.Network(network(i%19, 1), noon) },
+		"Note":    func() { p.Note(network(i%19, 1), noon, name) },
+	} {
+		if n := testing.AllocsPerRun(1000, func() {
+			i++
+			note()
+		}); n != 0 {
+			t.Errorf("%s: %v allocations", what, n)
+		}
 	}
 }
 

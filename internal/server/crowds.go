@@ -26,7 +26,7 @@ func describeFailing(t *crowds.Table, now time.Time) admin.Failing {
 		if slices.ContainsFunc(f.Widespread, func(w admin.WidespreadCause) bool { return w.Cause == cause }) {
 			continue
 		}
-		f.Zones = append(f.Zones, admin.FailingZone{Zone: e.Domain, Cause: cause, Answers: e.Count, Networks: e.Networks})
+		f.Zones = append(f.Zones, admin.FailingZone{Zone: string(e.Domain), Cause: cause, Answers: e.Count, Networks: e.Networks})
 	}
 	return f
 }
@@ -48,15 +48,18 @@ func describePopular(p *crowds.Popularity, now time.Time) *admin.Popular {
 	}
 	shown := &admin.Popular{From: crowds.PopularFrom, At: r.At, Exhausted: r.Exhausted, Budget: p.Budget(now), Zones: []admin.PopularZone{}}
 	for _, d := range r.Domains {
-		shown.Zones = append(shown.Zones, admin.PopularZone{Zone: d.Domain, Networks: d.Networks})
+		shown.Zones = append(shown.Zones, admin.PopularZone{Zone: string(d.Domain), Networks: d.Networks})
 	}
 	return shown
 }
 
-// turnCrowds forgets what was counted in an hour that is over, and releases what is to be told of it.
+// turnCrowds forgets what was counted in an hour that is over, and releases what is to be told of it. Where names were told, what of them
+// has been left behind by whoever told them is wiped, even if no client comes any more.
 func (s *Server) turnCrowds(now time.Time) {
-	s.failing.Turn(now)
-	s.popular.Turn(now)
+	failing, popular := s.failing.Turn(now), s.popular.Turn(now)
+	if failing || popular {
+		wipeMemory()
+	}
 }
 
 // forgetCrowds forgets what is counted of names.
