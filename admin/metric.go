@@ -98,7 +98,7 @@ type metric struct {
 	help    string
 	labels  []label
 	crowded bool // the last label begins with merged
-	held    bool // published when a crowd has asked since the last time; there are no lines of what was not counted
+	held    bool // published when a crowd has asked on the transport, its first label, since the last time; there are no lines of what was not counted
 }
 
 var metrics = [metricCount]metric{
@@ -109,7 +109,7 @@ var metrics = [metricCount]metric{
 	Answers:           {name: "tacit_answers_total", kind: counter, help: "Answers by RCODE; those of ten seconds with fewer than 100 queries are not split.", labels: []label{byTransport, byRcode}, crowded: true},
 	Types:             {name: "tacit_answers_by_type_total", kind: counter, help: "The same by the type that was asked for.", labels: []label{byTransport, byType}, crowded: true},
 	Drops:             {name: "tacit_drops_total", kind: counter, help: "Queries left without an answer.", labels: []label{byTransport, byCause}},
-	Failures:          {name: "tacit_failures_total", kind: counter, help: "Answers with SERVFAIL by extended error and by the stage at which it arose, as of the last time when 100 queries had come.", labels: []label{byTransport, byError, byStage}, held: true},
+	Failures:          {name: "tacit_failures_total", kind: counter, help: "Answers with SERVFAIL by extended error and by the stage at which it arose, as of the last time when 100 queries had come by the transport.", labels: []label{byTransport, byError, byStage}, held: true},
 	Connections:       {name: "tacit_connections", kind: gauge, help: "Connections of clients that are open.", labels: []label{byTransport}},
 	Shed:              {name: "tacit_connections_shed_total", kind: counter, help: "Connections closed to make room for others.", labels: []label{byTransport}},
 	QueryPanics:       {name: "tacit_query_panics_total", kind: counter, help: "Queries that ended in a panic.", labels: []label{byTransport}},

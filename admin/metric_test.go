@@ -213,6 +213,34 @@ func TestFailuresWaitForACrowd(t *testing.T) {
 	}
 }
 
+// A crowd on one transport hides nobody who is alone on another.
+func TestFailuresWaitForACrowdOfTheirTransport(t *testing.T) {
+	const udp, quic, bogus, validating = 0, 5, 6, 7
+	var s Snapshots
+	for _, step := range []struct {
+		name          string
+		byUDP, byQUIC float64
+		ofUDP, ofQUIC bool
+	}{
+		{"99 by UDP and one by QUIC", 99, 1, false, false},
+		{"100 by UDP and one by QUIC", 100, 1, true, false},
+		{"1000 by UDP and 99 by QUIC", 1000, 99, true, false},
+		{"1000 by UDP and 100 by QUIC", 1000, 100, true, true},
+	} {
+		var now Samples
+		now.Add(Queries, step.byUDP, udp)
+		now.Add(Queries, step.byQUIC, quic)
+		now.Add(Failures, 1, udp, bogus, validating)
+		now.Add(Failures, 1, quic, bogus, validating)
+		s.Publish(&now)
+		for transport, want := range map[string]bool{"udp": step.ofUDP, "quic": step.ofQUIC} {
+			if got := strings.Contains(s.text(prometheus), "\ntacit_failures_total{transport=\""+transport+"\""); got != want {
+				t.Errorf("%s: of %s is told %v, want %v", step.name, transport, got, want)
+			}
+		}
+	}
+}
+
 func TestMonitorShowsHealth(t *testing.T) {
 	ready := true
 	w := &watch{MonitorOptions{

@@ -13,10 +13,10 @@ const SnapshotEvery = 10 * time.Second
 // Snapshots are the counts as they are published.
 type Snapshots struct {
 	mu     sync.Mutex
-	before map[spot]float64 // of crowded metrics, what was counted when they were published last
-	shown  map[spot]float64 // of crowded metrics, what has been published
-	held   map[spot]float64 // of those that wait for a crowd, what has been published
-	asked  float64          // queries when that was
+	before map[spot]float64  // of crowded metrics, what was counted when they were published last
+	shown  map[spot]float64  // of crowded metrics, what has been published
+	held   map[spot]float64  // of those that wait for a crowd, what has been published
+	asked  map[uint8]float64 // queries when that was, by transport
 	texts  [openMetrics + 1]string
 }
 
@@ -25,19 +25,14 @@ func (s *Snapshots) Publish(now *Samples) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	published := Samples{values: map[spot]float64{}}
-	crowd := s.hasCrowd(now)
-	if crowd {
-		s.held = map[spot]float64{}
-	}
+	crowds := s.crowds(now)
 	for m := range metricCount {
 		switch {
 		case metrics[m].crowded:
 			s.mingle(m, now)
 			continue
 		case metrics[m].held:
-			if crowd {
-				s.hold(m, now)
-			}
+			s.hold(m, now, crowds)
 			continue
 		}
 		for _, p := range m.spots() {
@@ -51,27 +46,32 @@ func (s *Snapshots) Publish(now *Samples) {
 	}
 }
 
-// hasCrowd reports whether a crowd has asked since it did the last time. What tells of single answers waits for that: the failures of
-// one user, published as they come, would tell what those merged among the RCODEs do not.
-func (s *Snapshots) hasCrowd(now *Samples) bool {
-	asked := 0.0
+// crowds says on which transports a crowd has asked since one did there the last time. What tells of single answers waits for that: the
+// failures of one user, published as they come, would tell what those merged among the RCODEs do not; and a crowd on one transport does
+// not hide the only client of another.
+func (s *Snapshots) crowds(now *Samples) map[uint8]bool {
+	if s.asked == nil {
+		s.asked = map[uint8]float64{}
+	}
+	crowds := map[uint8]bool{}
 	for _, p := range Queries.spots() {
-		asked += now.values[p]
+		transport, asked := p.at[0], now.values[p]
+		s.asked[transport] = min(s.asked[transport], asked) // a listener is gone
+		if asked-s.asked[transport] >= Crowd {
+			s.asked[transport], crowds[transport] = asked, true
+		}
 	}
-	if asked < s.asked { // a listener is gone
-		s.asked = asked
-	}
-	if asked-s.asked < Crowd {
-		return false
-	}
-	s.asked = asked
-	return true
+	return crowds
 }
 
-func (s *Snapshots) hold(m Metric, now *Samples) {
+// hold takes up what was counted on transports with a crowd. The first label of what is held is the transport.
+func (s *Snapshots) hold(m Metric, now *Samples, crowds map[uint8]bool) {
+	if s.held == nil {
+		s.held = map[spot]float64{}
+	}
 	for _, p := range m.spots() {
-		if value := now.values[p]; value > 0 {
-			s.held[p] = value
+		if crowds[p.at[0]] {
+			s.held[p] = now.values[p]
 		}
 	}
 }

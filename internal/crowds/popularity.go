@@ -40,7 +40,7 @@ type Release struct {
 // Popular is a domain that many have asked for.
 type Popular struct {
 	Domain   []byte // the caller's own
-	Networks int // about
+	Networks int    // about
 }
 
 // What is told of an hour.
