@@ -103,16 +103,10 @@ func (s *resolution) newVigil(first, second upstream.Server) (v *vigil, after ti
 func (v *vigil) wait(now func() time.Time) bool {
 	for {
 		runtime.Gosched() // behind all that can run, among them whoever has a reply to read
-		if now().Sub(v.due) > maxLag {
-			return false
-		}
-		if v.over == nil {
-			return true
-		}
 		waited := v.due.Sub(v.asked)
 		rest := v.patience() - waited
-		if rest <= 0 {
-			return true
+		if v.over == nil || rest <= 0 {
+			return now().Sub(v.due) <= maxLag
 		}
 		more := min(rest, waited)
 		v.due = v.due.Add(more)
