@@ -1,7 +1,6 @@
 package resolver
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"testing"
@@ -9,7 +8,6 @@ import (
 
 	"tacit/internal/testnet"
 	"tacit/internal/wire"
-	"tacit/internal/work"
 	"tacit/upstream"
 )
 
@@ -54,48 +52,6 @@ func TestLostRepliesCostLittle(t *testing.T) {
 			t.Errorf("the silent server is not blamed: %+v", state)
 		}
 	})
-}
-
-// Of a server of which nothing is known a reply is overdue when one of the other server would be, which is near, and was asked
-// something else before or meanwhile.
-func TestUnknownServersAreJudgedByTheOther(t *testing.T) {
-	const near, far = 20 * time.Millisecond, 90 * time.Millisecond
-	for _, c := range []struct {
-		name           string
-		first          testnet.Behaviour
-		slowest        time.Duration
-		timeouts, srtt bool // of the first server, then
-	}{
-		{"its reply is lost", testnet.Silent(), 3*near + near, true, false},
-		{"it is far", testnet.Latency(far), 3*near + near, false, true},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			tested := 0
-			for range 40 { // which of the two is asked first is chance
-				between(t, c.first, testnet.Latency(near), 0, func(s *script, _ []time.Duration, servers [2]upstream.Server) {
-					q := wire.Question{Name: wire.MustName("x.shop.example"), Type: wire.TypeA, Class: wire.ClassIN}
-					if _, err := s.r.exchanger.Exchange(context.Background(), servers[1], q, work.New(work.DefaultLimits)); err != nil {
-						t.Fatal(err)
-					}
-					started := time.Now()
-					s.want("www.shop.example.", "A", "NOERROR www.shop.example. A 203.0.113.80")
-					took := time.Since(started)
-					time.Sleep(time.Minute)
-					state := s.r.memory.Prospect(servers[0], wire.Root, time.Now())
-					if state.Timeouts == 0 && !state.Known { // it was not asked
-						return
-					}
-					tested++
-					if took > c.slowest || state.Timeouts > 0 != c.timeouts || state.Known != c.srtt {
-						t.Errorf("took %v, want %v at most; the first server: %+v", took, c.slowest, state)
-					}
-				})
-			}
-			if tested == 0 {
-				t.Error("the first server was never asked")
-			}
-		})
-	}
 }
 
 // firstOverdue is upstream's.

@@ -72,13 +72,12 @@ func TestCoversAreBounded(t *testing.T) {
 func TestOverdueAllowsForSetUp(t *testing.T) {
 	m, s := NewMemory(MemoryOptions{}), Server{Addr: address, Encryption: Opportunistic}
 	m.replied(s, receipt{rtt: latency}, time.Now())
-	before, _ := m.Overdue(s)
+	before := m.Overdue(s)
 	m.foundCover(address.Addr(), TLS, 3*latency, time.Now())
-	if got, _ := m.Overdue(s); got != before+4*latency+latency/2 {
-		want := before + 4*latency + latency/2
+	if got, want := m.Overdue(s), before+4*latency+latency/2; got != want {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if got, _ := m.Overdue(server); got != before {
+	if got := m.Overdue(server); got != before {
 		t.Errorf("in clear %v, want %v", got, before)
 	}
 }

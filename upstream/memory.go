@@ -189,15 +189,15 @@ const (
 )
 
 // Overdue returns after how long another server may be asked beside s, whose reply is probably lost, and is waited for all
-// the same: two to three round trips, by how much they vary. known is false when no round trip has been measured.
-func (m *Memory) Overdue(s Server) (after time.Duration, known bool) {
+// the same: two to three round trips, by how much they vary.
+func (m *Memory) Overdue(s Server) time.Duration {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	r, ok := m.servers.Peek(s.endpoint())
 	if !ok || r.srtt == 0 {
-		return firstOverdue + m.setUpOf(s), false
+		return firstOverdue + m.setUpOf(s)
 	}
-	return max(min(max(r.srtt+4*r.rttvar, 2*r.srtt), 3*r.srtt), minOverdue) + m.setUpOf(s), true
+	return max(min(max(r.srtt+4*r.rttvar, 2*r.srtt), 3*r.srtt), minOverdue) + m.setUpOf(s)
 }
 
 // Stats count queries to authoritative servers, and how encrypted transports were looked for.
