@@ -39,6 +39,12 @@ type doh struct {
 // a cache needs (RFC 8484 section 8).
 func (d *doh) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	growStack() // as in job.run
+	defer wipeStack()
+	d.serveRequest(w, r)
+}
+
+//go:noinline
+func (d *doh) serveRequest(w http.ResponseWriter, r *http.Request) { // below the caller's frame, so that it is wiped
 	c := connectionOf(r.Context())
 	busy := c.pending.Add(1)
 	defer func() {
