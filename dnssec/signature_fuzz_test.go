@@ -32,7 +32,8 @@ func FuzzParseKey(f *testing.F) {
 		if !bytes.Equal(k.RDATA, rdata) || !bytes.Equal(k.PublicKey, rdata[4:]) {
 			t.Error("the key is not the RDATA")
 		}
-		if k.Algorithm != dns.RSAMD5 { // its tag is made in another way, and it is not supported
+		// The tag of RSAMD5 is made in another way, and it is not supported. The library has no tag of a key that is longer.
+		if k.Algorithm != dns.RSAMD5 && len(rdata) <= dns.DefaultMsgSize {
 			if theirs := unpack(t, dns.TypeDNSKEY, rdata); theirs != nil && theirs.(*dns.DNSKEY).KeyTag() != k.Tag {
 				t.Errorf("tag %d, want %d", k.Tag, theirs.(*dns.DNSKEY).KeyTag())
 			}
