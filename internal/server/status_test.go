@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/miekg/dns"
 
@@ -59,6 +60,13 @@ func TestFailuresAreCountedWhereTheyArise(t *testing.T) {
 	for range 50 {
 		ask(t, "udp", udp[0], "www.broken.example.")
 		ask(t, "udp", udp[0], "www.refuses.example.")
+	}
+	// A reader tells what it has counted when it is done with a batch, which may be after the answer.
+	for deadline := time.Now().Add(5 * time.Second); (operator{s}).Status().Transports[0].Queries < 100; {
+		if time.Now().After(deadline) {
+			t.Fatal("not all queries were counted")
+		}
+		<-time.After(time.Millisecond)
 	}
 	want := []admin.Failure{
 		{Cause: "signature_expired", Stage: "validating", Answers: 1},
