@@ -84,9 +84,9 @@ func wipeMemory() {
 	defer alone()()
 	overwriteStack[[27 << 10]byte]() // the one that this runs on may have been another's
 	runtime.GC()
-	runtime.GC()  // pools are emptied in the second
 	for range 3 { // what else runs may take pages, too, which looks as if all places were taken
-		debug.FreeOSMemory()              // a third: interned text is freed in the cycle after the one in which nothing refers to it any more
+		runtime.GC()                      // pools are emptied in the second cycle, and interned text is freed in the third
+		debug.FreeOSMemory()              // two each time: the runtime has lists of places for odd cycles and for even ones, and this fills one kind
 		percent := debug.SetGCPercent(-1) // else places become free behind the search
 		overwritePages()
 		overwriteHeap()
@@ -95,6 +95,7 @@ func wipeMemory() {
 	}
 	debug.FreeOSMemory()
 	overwritePages() // what was put aside meanwhile
+	debug.FreeOSMemory()
 }
 
 var wiping sync.Mutex
@@ -148,9 +149,10 @@ func overwriteHeap() {
 		return
 	}
 	heap := inUse("/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes")
-	for _, above := range sizes[0].Value.Float64Histogram().Buckets {
-		size := int(min(above, maxPlace+1)) - 1
-		if size < 8 || size > maxPlace {
+	taken := sizes[0].Value.Float64Histogram()
+	for i, count := range taken.Counts {
+		size := int(min(taken.Buckets[i+1], maxPlace+1)) - 1
+		if count == 0 || size > maxPlace { // of a size that nothing ever had there are no places, and the first would cost some KiB
 			continue
 		}
 		plain := make([]*byte, 0, placesOf(size)) // if it grew, it would need pages itself
@@ -215,7 +217,7 @@ func fillPlaces(size int, taken func() uint64, take func() (more bool)) {
 	}
 }
 
-func freshFor(size int) uint64 { return uint64(8 * max(pageOctets, min(10*pageOctets, 4*size))) }
+func freshFor(size int) uint64 { return uint64(4 * max(pageOctets, min(10*pageOctets, 4*size))) }
 
 // overwritePages takes the free pages that a processor has put aside for itself, and which are not given back for that reason: at most
 // 64, and those behind them are clean.
@@ -236,7 +238,7 @@ func overwriteStacks() {
 	} {
 		var held sync.WaitGroup
 		release := make(chan struct{})
-		fillPlaces(32<<10, stacks, func() bool {
+		fillPlaces(pageOctets/2, stacks, func() bool {
 			written := make(chan struct{})
 			held.Go(func() {
 				overwrite()
