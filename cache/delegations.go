@@ -15,19 +15,38 @@ import (
 //
 // A record is a grant; the zone's name, which is the key; and for each server its name, how many addresses it has, and each
 // address behind its length. To make a Delegation of the thirteen servers of a top-level domain takes 2 us, as their names
-// are interned; so those that were made last are kept, too.
+// are interned; so those that were granted last are kept, too, and apart from them those that were asked for again later: else
+// the many that are asked for once would take the places of the few that all questions go through.
 type Delegations struct {
 	entries    *store
-	made       [256]atomic.Pointer[made] // by the last octet of the serial number
+	granted    slots
+	again      slots
 	serial     atomic.Uint64
 	maxTTL     time.Duration
 	generation *generation
 }
 
-// What was made of the record that has a serial number.
+// Slots keep what was made of records, by the last octet of their serial numbers.
+type slots [256]atomic.Pointer[made]
+
 type made struct {
 	serial     uint64
 	delegation Delegation
+}
+
+func (s *slots) get(serial uint64) *made {
+	if m := s[byte(serial)].Load(); m != nil && m.serial == serial {
+		return m
+	}
+	return nil
+}
+
+func (s *slots) put(m *made) { s[byte(m.serial)].Store(m) }
+
+func (s *slots) clear() {
+	for i := range s {
+		s[i].Store(nil)
+	}
 }
 
 // A Delegation says which servers a zone was handed to, and until when. Servers is shared: read it only.
@@ -80,11 +99,13 @@ func (d *Delegations) at(zone []byte, now instant) (Delegation, bool) {
 		return Delegation{}, false
 	}
 	serial := grantOf(&held).serial()
-	slot := &d.made[byte(serial)]
-	m := slot.Load()
-	if m == nil || m.serial != serial {
+	if m := d.granted.get(serial); m != nil {
+		return m.delegation, true
+	}
+	m := d.again.get(serial)
+	if m == nil {
 		m = &made{serial, readDelegation(zone, &held)}
-		slot.Store(m)
+		d.again.put(m)
 	}
 	return m.delegation, true
 }
@@ -177,7 +198,7 @@ func (d *Delegations) Put(n Delegation, parent Delegation, ttl uint32, now time.
 	if !d.generation.is(generation) || !shard.put(hash, key, record, false) {
 		return n, false
 	}
-	d.made[byte(serial)].Store(&made{serial, n}) // its servers are about to be asked
+	d.granted.put(&made{serial, n}) // its servers are about to be asked
 	return n, true
 }
 
@@ -213,9 +234,8 @@ func (d *Delegations) flush(s scope) {
 		var buf [wire.MaxNameLength]byte
 		return s.has(held.name(buf[:0]))
 	})
-	for i := range d.made { // nobody can make one again of what has gone
-		d.made[i].Store(nil)
-	}
+	d.granted.clear() // nobody can make one again of what has gone
+	d.again.clear()
 }
 
 func (d *Delegations) stats() Count { return d.entries.stats() }

@@ -169,11 +169,37 @@ func TestFlushForgetsWhatWasMade(t *testing.T) {
 			t.Fatalf("zone %d: %v", i, ok)
 		}
 	}
+	for i := range 200 { // other places have been taken since
+		c.Delegations.Deepest(wire.MustName(fmt.Sprintf("z%d.example", i)), epoch)
+	}
 	c.Flush(www.Name)
-	for i := range c.Delegations.made {
-		if c.Delegations.made[i].Load() != nil {
+	for i := range 256 {
+		if c.Delegations.granted[i].Load() != nil || c.Delegations.again[i].Load() != nil {
 			t.Fatalf("%d is still there", i)
 		}
+	}
+}
+
+// What all questions go through is made once, however many delegations are granted meanwhile and asked for once.
+func TestDelegationsThatAreAskedForAgainStayMade(t *testing.T) {
+	c := New(Options{})
+	top := delegation("example", "192.0.2.1")
+	c.Delegations.Put(top, Delegation{}, 60, epoch, c.Generation())
+	var first *NameServer
+	for i := range 2000 {
+		got, ok := c.Delegations.Deepest(top.Zone, epoch)
+		if !ok {
+			t.Fatal("forgotten")
+		}
+		if i == 300 { // others have taken its place among those just granted
+			first = &got.Servers[0]
+		}
+		if i > 300 && &got.Servers[0] != first {
+			t.Fatalf("made again after %d others", i)
+		}
+		d := delegation(fmt.Sprintf("z%d.example", i), "192.0.2.1")
+		c.Delegations.Put(d, Delegation{}, 60, epoch, c.Generation())
+		c.Delegations.Deepest(d.Zone, epoch)
 	}
 }
 
