@@ -33,7 +33,7 @@ func scrub(msg *dns.Msg, question wire.Question, zone wire.Name) (response, bool
 		authoritative: msg.Authoritative,
 		recursive:     msg.RecursionAvailable,
 	}
-	s := scrubber{zone: zone, keepSigs: question.Type == wire.TypeRRSIG, room: rooms.Get().(*room)}
+	s := scrubber{zone: zone, asked: question.Name, keepSigs: question.Type == wire.TypeRRSIG, room: rooms.Get().(*room)}
 	s.buf = s.room[:]
 	defer s.room.end()
 	r.answer = s.sets(msg.Answer)
@@ -58,7 +58,8 @@ func pointsAway(records []dns.RR, zone wire.Name) bool {
 
 type scrubber struct {
 	zone      wire.Name
-	keepSigs  bool // RRSIGs were asked for: they are an RRset of their own
+	asked     wire.Name // the owner of most records
+	keepSigs  bool      // RRSIGs were asked for: they are an RRset of their own
 	oversized bool
 	lastText  string // the owner that was read last
 	lastName  wire.Name
@@ -140,9 +141,12 @@ func (s *scrubber) owner(h *dns.RR_Header) (wire.Name, bool) {
 		return wire.Root, false
 	}
 	if h.Name != s.lastText || s.lastText == "" { // one name's records stand together
-		name, err := wire.ParseName(h.Name)
-		if err != nil {
-			return wire.Root, false
+		name := s.asked
+		if !name.Is(h.Name) {
+			var err error
+			if name, err = wire.ParseName(h.Name); err != nil {
+				return wire.Root, false
+			}
 		}
 		s.lastText, s.lastName = h.Name, name
 	}

@@ -154,9 +154,18 @@ func (r *reduced) relabel(options []byte) []byte {
 // FuzzName takes text and octets to names and back, beside miekg/dns.
 func FuzzName(f *testing.F) {
 	f.Add("www.Example.", []byte("\x03www\x07Example\x00"))
+	f.Add("www.a.example", []byte("\x05www.a\x07example\x00"))
+	f.Add("a\\.b\\065.", []byte("\x04a.ba\x00"))
 	f.Fuzz(func(t *testing.T, text string, raw []byte) {
 		checkText(t, text)
 		checkOctets(t, raw)
+		a, err := wire.ParseName(text)
+		b, _ := wire.NameFromWire(raw)
+		for _, n := range []wire.Name{a, b, wire.Root} {
+			if got, want := n.Is(text), err == nil && n == a; got != want {
+				t.Fatalf("%q is %q: %v", text, n.Reveal(), got)
+			}
+		}
 	})
 }
 

@@ -91,6 +91,33 @@ func ParseName(text string) (Name, error) {
 	return intern(buf[:end]), nil
 }
 
+// Is reports whether ParseName makes n of text, for less: it interns nothing.
+func (n Name) Is(text string) bool {
+	if n == Root {
+		return text == "."
+	}
+	for w := n.wire(); w[0] != 0; w = w[1+w[0]:] {
+		for i := range w[0] {
+			if text == "" || text[0] == '.' {
+				return false
+			}
+			c, width, err := unescape(text)
+			if err != nil || lower(c) != w[1+i] {
+				return false
+			}
+			text = text[width:]
+		}
+		if text == "" {
+			return w[1+w[0]] == 0
+		}
+		if text[0] != '.' {
+			return false
+		}
+		text = text[1:]
+	}
+	return text == ""
+}
+
 func closeLabel(buf []byte, start, end int) error {
 	switch size := end - start - 1; {
 	case size == 0:

@@ -196,6 +196,35 @@ func TestNamesAreEqualByValue(t *testing.T) {
 	}
 }
 
+func TestIs(t *testing.T) {
+	for _, c := range []struct {
+		name, text string
+		want       bool
+	}{
+		{".", ".", true},
+		{".", "", false},
+		{"example.", "EXAMPLE.", true},
+		{"example.", "example", true},
+		{"example.", "example..", false},
+		{"example.", "exampl", false},
+		{"example.", "example.com.", false},
+		{"www.example.com.", "www.Example.com.", true},
+		{"www.example.com.", "www.example.", false},
+		{"www.example.com.", "www.example", false},
+		{"www.example.com.", ".", false},
+		{"www.example.com.", "", false},
+		{"a\\.b.example.", "a\\.b.example.", true},
+		{"a\\.b.example.", "a\\046b.example.", true},
+		{"a\\.b.example.", "a.b.example.", false},
+		{"a.b.example.", "a\\.b.example.", false},
+		{"a.example.", "\\", false},
+	} {
+		if got := wire.MustName(c.name).Is(c.text); got != c.want {
+			t.Errorf("%q is %q: %v", c.text, c.name, got)
+		}
+	}
+}
+
 func TestLabels(t *testing.T) {
 	for text, want := range map[string]int{
 		".": 0, "example.": 1, "www.example.com.": 3, "a\\.b.example.": 2, strings.Repeat("a.", 127): 127,
