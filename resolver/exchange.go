@@ -61,7 +61,7 @@ func (s *resolution) carry(ctx context.Context, k exchangeKey, e *exchange, serv
 	e.server, e.err = server, &upstream.Error{Outcome: upstream.Cancelled}
 	var a attempt
 	if other == (upstream.Server{}) {
-		a = s.attempt(ctx, server, q)
+		a = s.attempt(ctx, server, q, nil)
 	} else {
 		a, e.silent = s.inTurn(ctx, server, other, q)
 	}

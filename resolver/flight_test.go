@@ -105,12 +105,12 @@ type panicky struct {
 	panicked atomic.Bool
 }
 
-func (p *panicky) Exchange(ctx context.Context, s upstream.Server, q wire.Question, w *work.Budget) (upstream.Reply, error) {
+func (p *panicky) Exchange(ctx context.Context, s upstream.Server, q wire.Question, w *work.Budget, o *upstream.Overdue) (upstream.Reply, error) {
 	if !p.panicked.Swap(true) {
 		time.Sleep(100 * time.Millisecond)
 		panic("a bug")
 	}
-	return p.Exchanger.Exchange(ctx, s, q, w)
+	return p.Exchanger.Exchange(ctx, s, q, w, o)
 }
 
 // A bug costs one answer, and neither the program nor those who wait for the same reply. Somebody is told of it.

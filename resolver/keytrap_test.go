@@ -132,12 +132,12 @@ type replayer struct {
 	used bool
 }
 
-func (p *replayer) Exchange(ctx context.Context, to upstream.Server, q wire.Question, w *work.Budget) (upstream.Reply, error) {
+func (p *replayer) Exchange(ctx context.Context, to upstream.Server, q wire.Question, w *work.Budget, o *upstream.Overdue) (upstream.Reply, error) {
 	k := key{q.Name, q.Type}
 	if reply, ok := p.said[k]; ok && p.used {
 		return reply, w.Spend(work.UpstreamQuery, 1)
 	}
-	reply, err := p.Client.Exchange(ctx, to, q, w)
+	reply, err := p.Client.Exchange(ctx, to, q, w, o)
 	if err == nil {
 		p.said[k] = reply
 	}

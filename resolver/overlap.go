@@ -2,7 +2,6 @@ package resolver
 
 import (
 	"context"
-	"runtime"
 	"sync/atomic"
 	"time"
 
@@ -17,48 +16,37 @@ type attempt struct {
 	err    error
 }
 
-func (s *resolution) attempt(ctx context.Context, server upstream.Server, q wire.Question) attempt {
-	reply, err := s.exchanger.Exchange(ctx, server, q, s.budget)
+func (s *resolution) attempt(ctx context.Context, server upstream.Server, q wire.Question, o *upstream.Overdue) attempt {
+	reply, err := s.exchanger.Exchange(ctx, server, q, s.budget, o)
 	return attempt{server, reply, err}
 }
 
 // inTurn asks first, and second beside it when the reply of first is overdue: it is probably lost then, but may be on its
 // way. The first reply counts. silent is the other server that was asked, zero when there was none.
 func (s *resolution) inTurn(ctx context.Context, first, second upstream.Server, q wire.Question) (best attempt, silent upstream.Server) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	beside := make(chan *attempt, 1)
+	var end context.CancelCauseFunc
+	defer func() {
+		if end != nil {
+			end(nil)
+		}
+	}()
+	var beside <-chan *attempt
 	patience := s.memory.Overdue(first)
 	due := s.now().Add(patience)
-	overdue := time.AfterFunc(patience, func() {
-		growStack(false)
-		defer growStack(true)
-		var b *attempt
-		defer func() {
-			if recover() != nil { // first goes on without
-				s.flights.panicked()
-			}
-			beside <- b
-		}()
-		runtime.Gosched() // behind all that can run, among them whoever has a reply to read
-		if s.now().Sub(due) > maxLag || ctx.Err() != nil || !s.overlaps.take() {
-			return
+	a := s.attempt(ctx, first, q, &upstream.Overdue{After: patience, Do: func(ctx context.Context, cancel context.CancelCauseFunc) {
+		end = cancel
+		if s.now().Sub(due) <= maxLag && s.overlaps.take() {
+			beside = s.askBeside(ctx, cancel, second, q)
 		}
-		enough := time.AfterFunc(otherWait, func() { cancel(context.DeadlineExceeded) })
-		defer enough.Stop()
-		other := s.attempt(ctx, second, q)
-		if b = &other; b.err == nil {
-			cancel(upstream.ErrOvertaken)
-		}
-	})
-	defer overdue.Stop()
-	a := s.attempt(ctx, first, q)
-	if overdue.Stop() {
+	}})
+	if end == nil {
 		s.overlaps.earn()
+	}
+	if beside == nil {
 		return a, silent
 	}
 	if a.err == nil {
-		cancel(upstream.ErrOvertaken)
+		end(upstream.ErrOvertaken)
 	}
 	switch b := <-beside; {
 	case b == nil:
@@ -68,6 +56,29 @@ func (s *resolution) inTurn(ctx context.Context, first, second upstream.Server, 
 	default:
 		return a, second
 	}
+}
+
+// askBeside asks a second server on a goroutine of its own, and ends the wait for both when there is a reply.
+func (s *resolution) askBeside(ctx context.Context, cancel context.CancelCauseFunc, second upstream.Server, q wire.Question) <-chan *attempt {
+	came := make(chan *attempt, 1)
+	go func() {
+		growStack(false)
+		defer growStack(true)
+		var b *attempt
+		defer func() {
+			if recover() != nil { // first goes on without
+				s.flights.panicked()
+			}
+			came <- b
+		}()
+		enough := time.AfterFunc(otherWait, func() { cancel(context.DeadlineExceeded) })
+		defer enough.Stop()
+		other := s.attempt(ctx, second, q, nil)
+		if b = &other; b.err == nil {
+			cancel(upstream.ErrOvertaken)
+		}
+	}()
+	return came
 }
 
 // maxLag is how late this machine may be itself: if it is, the reply probably waits here.

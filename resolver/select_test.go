@@ -60,7 +60,7 @@ func kill(t *testing.T, r *resolution, server upstream.Server, w *testnet.World)
 		}
 	}()
 	for range 8 {
-		_, err := client.Exchange(context.Background(), server, wire.Question{Name: wire.Root, Type: wire.TypeNS}, work.New(work.DefaultLimits))
+		_, err := client.Exchange(context.Background(), server, wire.Question{Name: wire.Root, Type: wire.TypeNS}, work.New(work.DefaultLimits), nil)
 		if err == nil {
 			t.Fatal("a server that is not there answered")
 		}

@@ -146,11 +146,19 @@ func New(o Options) *Client {
 // Exchange asks s the question q, once as seen by the caller: over UDP with a time-out from memory, then, where what
 // came back demands it, again over TCP, without EDNS or with another cookie; over an encrypted transport, where s names
 // one, and nothing else. Where s.Encryption says so, servers that are known to be there over an encrypted transport are asked over
-// it instead. Only Name and Type of q are looked at. Each query and each connection is paid from w. An error is
+// it instead. Only Name and Type of q are looked at. Each query and each connection is paid from w. o may be nil. An error is
 // always an *Error.
-func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *work.Budget) (Reply, error) {
+func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *work.Budget, o *Overdue) (Reply, error) {
 	m := c.memory.begin(s, c.now())
 	x := &exchange{Client: c, server: s, question: q, budget: w, plain: m.plain, timeout: m.timeout, biscuit: m.biscuit}
+	if o != nil {
+		x.leash = newLeash(ctx, o)
+		defer x.leash.end()
+		ctx = x.leash
+	}
+	if s.Transport.Encrypted() || s.Encryption != Clear {
+		x.leash.arm()
+	}
 	if s.Transport.Encrypted() {
 		x.transport, x.streamed = s.Transport, true
 		return x.run(ctx)
@@ -207,6 +215,7 @@ type exchange struct {
 	server   Server
 	question wire.Question
 	budget   *work.Budget
+	leash    *leash        // nil: nobody wants to know whether the reply is overdue
 	timeout  time.Duration // over UDP, and of the set-up of an encrypted transport
 	biscuit  biscuit
 
@@ -254,6 +263,7 @@ func (x *exchange) step(ctx context.Context) (Reply, verdict, error) {
 	if x.transport == UDP {
 		return x.overUDP(ctx)
 	}
+	x.leash.arm()
 	return x.overSession(ctx)
 }
 

@@ -310,7 +310,7 @@ func TestContextEndsTheWait(t *testing.T) {
 			s.server.Behave(c.behave, testnet.Truncating())
 			ctx, cancel := context.WithTimeout(s.Context(), c.deadline)
 			begin := time.Now()
-			_, err := s.client.Exchange(ctx, server, question, s.budget)
+			_, err := s.client.Exchange(ctx, server, question, s.budget, nil)
 			cancel()
 			s.checkOutcome(err, Cancelled)
 			if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != c.deadline {
@@ -412,7 +412,7 @@ func TestNothingIsSentWithoutBudget(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			onStage(t, Options{}, func(s *stage) {
-				_, err := s.client.Exchange(s.Context(), server, question, c.budget)
+				_, err := s.client.Exchange(s.Context(), server, question, c.budget, nil)
 				s.checkOutcome(err, Budget)
 				if _, ok := errors.AsType[*work.Exceeded](err); !ok {
 					s.Errorf("the limit is not in %v", err)
@@ -430,7 +430,7 @@ func TestQueryIsBuiltFromNameAndTypeAlone(t *testing.T) {
 			question,
 			{Name: question.Name, Type: question.Type, Class: wire.ClassIN, DO: true, CD: true, View: 7, NoRecursion: true},
 		} {
-			if _, err := s.client.Exchange(s.Context(), server, q, s.budget); err != nil {
+			if _, err := s.client.Exchange(s.Context(), server, q, s.budget, nil); err != nil {
 				s.Fatal(err)
 			}
 		}
@@ -447,7 +447,7 @@ func TestQueryIsBuiltFromNameAndTypeAlone(t *testing.T) {
 
 func TestRecursiveServersAreAskedToRecurse(t *testing.T) {
 	onStage(t, Options{}, func(s *stage) {
-		_, err := s.client.Exchange(s.Context(), Server{Addr: address, Recursive: true}, question, s.budget)
+		_, err := s.client.Exchange(s.Context(), Server{Addr: address, Recursive: true}, question, s.budget, nil)
 		if err != nil || !s.server.Seen()[0].RD {
 			s.Errorf("RD is clear, %v", err)
 		}

@@ -68,7 +68,7 @@ func newDouble(t *testing.T, edit func(*resolverStub), transports ...Transport) 
 var authoritatively = edited(func(m *dns.Msg) { m.Authoritative, m.RecursionAvailable = true, false })
 
 func (x *double) ask() (Reply, error) {
-	return x.client.Exchange(x.Context(), x.server, question, work.New(work.DefaultLimits))
+	return x.client.Exchange(x.Context(), x.server, question, work.New(work.DefaultLimits), nil)
 }
 
 // over asks and fails the test when the reply did not come over a transport.
@@ -199,7 +199,7 @@ func TestHelloOfCovertSessions(t *testing.T) {
 	clear := newLoopback(t, false)
 	client := New(Options{EncryptedPort: uint16(l.Addr().(*net.TCPAddr).Port)})
 	t.Cleanup(func() { _ = client.Close() })
-	if _, err := client.Exchange(t.Context(), Server{Addr: clear.server.Addr, Encryption: Opportunistic}, question, work.New(work.DefaultLimits)); err != nil {
+	if _, err := client.Exchange(t.Context(), Server{Addr: clear.server.Addr, Encryption: Opportunistic}, question, work.New(work.DefaultLimits), nil); err != nil {
 		t.Fatal(err)
 	}
 	octets := <-hello
@@ -243,7 +243,7 @@ func TestCovertSessionsAreNobodyElses(t *testing.T) {
 	for _, i := range []Identity{{}, {Name: upstreamName}} {
 		named := Server{Addr: x.encrypted[TLS].addr, Recursive: true, Transport: TLS, Peer: NewPeer(i)}
 		var e *Error
-		if _, err := x.client.Exchange(t.Context(), named, question, work.New(work.DefaultLimits)); !errors.As(err, &e) || e.Outcome != Unauthenticated {
+		if _, err := x.client.Exchange(t.Context(), named, question, work.New(work.DefaultLimits), nil); !errors.As(err, &e) || e.Outcome != Unauthenticated {
 			t.Errorf("got error %v", err)
 		}
 	}
@@ -444,7 +444,7 @@ func TestBlackHoleCostsNoTime(t *testing.T) {
 		hidden := Server{Addr: address, Encryption: Opportunistic}
 		ask := func() {
 			begin := time.Now()
-			r, err := s.client.Exchange(s.Context(), hidden, question, work.New(work.DefaultLimits))
+			r, err := s.client.Exchange(s.Context(), hidden, question, work.New(work.DefaultLimits), nil)
 			took := time.Since(begin)
 			synctest.Wait() // until the trials that this began are under way
 			if err != nil || took != latency || r.Transport != UDP {
@@ -478,7 +478,7 @@ func TestSilentServersAreNotTried(t *testing.T) {
 	onDarkStage(t, func(s *stage, dials, _ *atomic.Int32) {
 		hidden := Server{Addr: address, Encryption: Opportunistic}
 		for range 3 {
-			if _, err := s.client.Exchange(s.Context(), hidden, question, work.New(work.DefaultLimits)); err == nil {
+			if _, err := s.client.Exchange(s.Context(), hidden, question, work.New(work.DefaultLimits), nil); err == nil {
 				s.Error("an answer")
 			}
 			time.Sleep(coverTimeout)

@@ -48,7 +48,7 @@ func onLine(t *testing.T, stub *resolverStub, i Identity) *line {
 }
 
 func (x *line) ask() (Reply, error) {
-	return x.client.Exchange(x.Context(), x.server, question, x.budget)
+	return x.client.Exchange(x.Context(), x.server, question, x.budget, nil)
 }
 
 func (x *line) mustAsk() Reply {
@@ -145,7 +145,7 @@ func TestQueriesThatAreEncrypted(t *testing.T) {
 		label := strings.Repeat("a", 63) + "."
 		for _, name := range []string{".", "www.shop.example.", label + label[1:] + "example.", label + label + label + label[5:]} {
 			q := wire.Question{Name: wire.MustName(name), Type: wire.TypeA, Class: wire.ClassIN}
-			if _, err := x.client.Exchange(t.Context(), x.server, q, x.budget); err != nil {
+			if _, err := x.client.Exchange(t.Context(), x.server, q, x.budget, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -297,7 +297,7 @@ func (x *line) wantCancelled() {
 	x.Helper()
 	ctx, cancel := context.WithTimeout(x.Context(), firstTimeout+50*time.Millisecond)
 	defer cancel()
-	_, err := x.client.Exchange(ctx, x.server, question, x.budget)
+	_, err := x.client.Exchange(ctx, x.server, question, x.budget, nil)
 	var e *Error
 	if !errors.As(err, &e) || e.Outcome != Cancelled {
 		x.Fatalf("got %v", err)
@@ -448,7 +448,7 @@ func TestNobodyIsThere(t *testing.T) {
 		client := New(Options{})
 		defer func() { _ = client.Close() }()
 		begin := time.Now()
-		_, err = client.Exchange(t.Context(), s, question, work.New(work.DefaultLimits))
+		_, err = client.Exchange(t.Context(), s, question, work.New(work.DefaultLimits), nil)
 		var e *Error
 		if !errors.As(err, &e) || e.Outcome != Refused || time.Since(begin) > handshakeTimeout/2 {
 			t.Errorf("got %v after %v", err, time.Since(begin))
@@ -463,7 +463,7 @@ func TestHandshakeTimeout(t *testing.T) {
 			s.net.BlackHole("192.0.2.0/24")
 			for i, want := range []time.Duration{handshakeTimeout, 2 * firstTimeout, 4 * firstTimeout} {
 				begin := time.Now()
-				_, err := s.client.Exchange(s.Context(), Server{Addr: address, Transport: transport}, question, s.budget)
+				_, err := s.client.Exchange(s.Context(), Server{Addr: address, Transport: transport}, question, s.budget, nil)
 				s.checkOutcome(err, Timeout)
 				if took := time.Since(begin); took != want {
 					s.Errorf("attempt %d took %v, want %v", i, took, want)

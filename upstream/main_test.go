@@ -65,7 +65,7 @@ func onStage(t *testing.T, o Options, script func(s *stage), b ...testnet.Behavi
 
 func (s *stage) ask() (Reply, error) {
 	s.Helper()
-	return s.client.Exchange(s.Context(), server, question, s.budget)
+	return s.client.Exchange(s.Context(), server, question, s.budget, nil)
 }
 
 // askMany asks and fails the test when there is no answer.

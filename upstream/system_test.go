@@ -84,7 +84,7 @@ func TestPortsAndIDsAreRandom(t *testing.T) {
 	defer client.Close()
 	const queries = 300
 	for range queries {
-		if _, err := client.Exchange(t.Context(), l.server, question, work.New(work.DefaultLimits)); err != nil {
+		if _, err := client.Exchange(t.Context(), l.server, question, work.New(work.DefaultLimits), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -129,7 +129,7 @@ func TestSystemOverTCP(t *testing.T) {
 	client := New(Options{})
 	defer client.Close()
 	for range 3 {
-		r, err := client.Exchange(t.Context(), l.server, question, work.New(work.DefaultLimits))
+		r, err := client.Exchange(t.Context(), l.server, question, work.New(work.DefaultLimits), nil)
 		if err != nil || r.Transport != TCP {
 			t.Fatalf("got %v, %v", r.Transport, err)
 		}
@@ -146,7 +146,7 @@ func TestSystemRefused(t *testing.T) {
 	gone.Close()
 	client := New(Options{})
 	defer client.Close()
-	_, err = client.Exchange(t.Context(), Server{Addr: at}, question, work.New(work.DefaultLimits))
+	_, err = client.Exchange(t.Context(), Server{Addr: at}, question, work.New(work.DefaultLimits), nil)
 	var e *Error
 	if !errors.As(err, &e) || e.Outcome != Refused || !errors.Is(err, syscall.ECONNREFUSED) {
 		t.Errorf("got %v", err)

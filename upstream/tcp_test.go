@@ -183,7 +183,7 @@ func TestDialIsShared(t *testing.T) {
 		defer cancel()
 		var group sync.WaitGroup
 		group.Go(func() {
-			_, err := s.client.Exchange(ctx, server, question, s.budget)
+			_, err := s.client.Exchange(ctx, server, question, s.budget, nil)
 			s.checkOutcome(err, Cancelled)
 		})
 		synctest.Wait()
@@ -226,7 +226,7 @@ func TestConnectionsAreBounded(t *testing.T) {
 			s.Host(testnet.MustZone(zoneName, zoneText))
 			internet.Connect(s, at)
 			group.Go(func() {
-				if _, err := client.Exchange(t.Context(), Server{Addr: at}, question, work.New(work.DefaultLimits)); err != nil {
+				if _, err := client.Exchange(t.Context(), Server{Addr: at}, question, work.New(work.DefaultLimits), nil); err != nil {
 					t.Error(err)
 				}
 			})
@@ -307,7 +307,7 @@ func TestNamesGoInLowerCaseOverTCP(t *testing.T) {
 	onStage(t, Options{}, func(s *stage) {
 		q := question
 		q.Name = wire.MustName("WWW.shop.example.")
-		if _, err := s.client.Exchange(s.Context(), server, q, s.budget); err != nil {
+		if _, err := s.client.Exchange(s.Context(), server, q, s.budget, nil); err != nil {
 			s.Fatal(err)
 		}
 		if p := s.server.Seen().Over(testnet.TCP)[0]; p.Name != "www.shop.example." {

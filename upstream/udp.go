@@ -76,14 +76,24 @@ func (c *Client) listened() { <-c.overtaken }
 // nor speaks against the server: it need not come from there (RFC 5452 section 9.1; TuDoor, CVE-2023-26437). What came
 // with the right ID and still could not be used decides only when nothing better has come in time.
 func (x *exchange) listen(ctx context.Context, conn net.Conn, q *query, sent time.Time) (Reply, verdict, error) {
-	_ = conn.SetReadDeadline(time.Now().Add(x.timeout))                                  //nolint:forbidigo // the system's clock, by which it wakes
-	defer context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })() // wakes the reader
-	hint := answered                                                                     // none
+	end := time.Now().Add(x.timeout) //nolint:forbidigo // the system's clock, by which it wakes
+	next, patient := end, x.leash.waits() && x.leash.due.Before(end)
+	if patient {
+		next = x.leash.due
+	}
+	defer wakeAt(ctx, conn, next)()
+	hint := answered // none
 	room := receivedPool.Get().(*received)
 	defer room.end()
 	buf := room[:q.limit+1]
 	for {
 		n, err := conn.Read(buf)
+		if patient && errors.Is(err, os.ErrDeadlineExceeded) && ctx.Err() == nil {
+			patient = false
+			x.leash.say()
+			defer wakeAt(ctx, conn, end)()
+			continue
+		}
 		if err != nil {
 			if hint != answered && failure(ctx, err).Outcome == Timeout {
 				return Reply{}, hint, nil
@@ -107,6 +117,12 @@ func (x *exchange) listen(ctx context.Context, conn net.Conn, q *query, sent tim
 			hint = unreadable
 		}
 	}
+}
+
+// wakeAt ends reads from conn at a time, or with ctx, unless it is stopped.
+func wakeAt(ctx context.Context, conn net.Conn, end time.Time) (stop func() bool) {
+	_ = conn.SetReadDeadline(end)
+	return context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 }
 
 // A received has room for a reply, and for one octet more than any that was asked for.
