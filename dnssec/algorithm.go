@@ -87,11 +87,24 @@ func (k *Key) verifyECDSA(curve elliptic.Curve, sum, sig []byte) error {
 	if len(sig) != 2*size {
 		return errBadSignature
 	}
-	r, s := new(big.Int).SetBytes(sig[:size]), new(big.Int).SetBytes(sig[size:])
-	if !ecdsa.Verify(key, sum, r, s) {
+	var buf [2 + 2*(3+48)]byte
+	der := append(buf[:0], 0x30, 0) // X.690: a sequence of two integers, all of them shorter than 128 octets
+	der = appendInteger(appendInteger(der, sig[:size]), sig[size:])
+	der[1] = byte(len(der) - 2)
+	if !ecdsa.VerifyASN1(key, sum, der) {
 		return errBadSignature
 	}
 	return nil
+}
+
+func appendInteger(der, number []byte) []byte {
+	number = bytes.TrimLeft(number, "\x00")
+	if len(number) == 0 || number[0] >= 0x80 { // it has a sign
+		der = append(der, 2, byte(1+len(number)), 0)
+	} else {
+		der = append(der, 2, byte(len(number)))
+	}
+	return append(der, number...)
 }
 
 // Limits of an RSA key. RFC 3110 section 2 and RFC 5702 section 2 set those of the modulus. An exponent may be as long as
