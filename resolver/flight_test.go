@@ -105,7 +105,7 @@ type panicky struct {
 	panicked atomic.Bool
 }
 
-func (p *panicky) Exchange(ctx context.Context, s upstream.Server, q wire.Question, w *work.Budget, o *upstream.Overdue) (upstream.Reply, error) {
+func (p *panicky) Exchange(ctx context.Context, s upstream.Server, q wire.Question, w *work.Budget, o upstream.Overdue) (upstream.Reply, error) {
 	if !p.panicked.Swap(true) {
 		time.Sleep(100 * time.Millisecond)
 		panic("a bug")

@@ -132,7 +132,7 @@ type replayer struct {
 	used bool
 }
 
-func (p *replayer) Exchange(ctx context.Context, to upstream.Server, q wire.Question, w *work.Budget, o *upstream.Overdue) (upstream.Reply, error) {
+func (p *replayer) Exchange(ctx context.Context, to upstream.Server, q wire.Question, w *work.Budget, o upstream.Overdue) (upstream.Reply, error) {
 	k := key{q.Name, q.Type}
 	if reply, ok := p.said[k]; ok && p.used {
 		return reply, w.Spend(work.UpstreamQuery, 1)

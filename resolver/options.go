@@ -73,7 +73,7 @@ type Options struct {
 
 // An Exchanger carries one question to one server and brings back its reply; upstream.Client is one.
 type Exchanger interface {
-	Exchange(ctx context.Context, s upstream.Server, q wire.Question, w *work.Budget, o *upstream.Overdue) (upstream.Reply, error)
+	Exchange(ctx context.Context, s upstream.Server, q wire.Question, w *work.Budget, o upstream.Overdue) (upstream.Reply, error)
 }
 
 // A RootCopy is a copy of the root zone. What it says is judged as any reply is.

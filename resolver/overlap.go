@@ -16,7 +16,7 @@ type attempt struct {
 	err    error
 }
 
-func (s *resolution) attempt(ctx context.Context, server upstream.Server, q wire.Question, o *upstream.Overdue) attempt {
+func (s *resolution) attempt(ctx context.Context, server upstream.Server, q wire.Question, o upstream.Overdue) attempt {
 	reply, err := s.exchanger.Exchange(ctx, server, q, s.budget, o)
 	return attempt{server, reply, err}
 }
@@ -31,14 +31,12 @@ func (s *resolution) inTurn(ctx context.Context, first, second upstream.Server, 
 		}
 	}()
 	var beside <-chan *attempt
-	patience := s.memory.Overdue(first)
-	due := s.now().Add(patience)
-	a := s.attempt(ctx, first, q, &upstream.Overdue{After: patience, Do: func(ctx context.Context, cancel context.CancelCauseFunc) {
+	a := s.attempt(ctx, first, q, func(ctx context.Context, cancel context.CancelCauseFunc, late time.Duration) {
 		end = cancel
-		if s.now().Sub(due) <= maxLag && s.overlaps.take() {
+		if late <= maxLag && s.overlaps.take() {
 			beside = s.askBeside(ctx, cancel, second, q)
 		}
-	}})
+	})
 	if end == nil {
 		s.overlaps.earn()
 	}

@@ -148,11 +148,11 @@ func New(o Options) *Client {
 // one, and nothing else. Where s.Encryption says so, servers that are known to be there over an encrypted transport are asked over
 // it instead. Only Name and Type of q are looked at. Each query and each connection is paid from w. o may be nil. An error is
 // always an *Error.
-func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *work.Budget, o *Overdue) (Reply, error) {
+func (c *Client) Exchange(ctx context.Context, s Server, q wire.Question, w *work.Budget, o Overdue) (Reply, error) {
 	m := c.memory.begin(s, c.now())
-	x := &exchange{Client: c, server: s, question: q, budget: w, plain: m.plain, timeout: m.timeout, biscuit: m.biscuit}
+	x := &exchange{Client: c, server: s, question: q, budget: w, record: m.record, plain: m.plain, timeout: m.timeout, biscuit: m.biscuit}
 	if o != nil {
-		x.leash = newLeash(ctx, o)
+		x.leash = newLeash(ctx, o, m.overdue)
 		defer x.leash.end()
 		ctx = x.leash
 	}
@@ -215,6 +215,7 @@ type exchange struct {
 	server   Server
 	question wire.Question
 	budget   *work.Budget
+	record   *record       // of the server
 	leash    *leash        // nil: nobody wants to know whether the reply is overdue
 	timeout  time.Duration // over UDP, and of the set-up of an encrypted transport
 	biscuit  biscuit
@@ -372,7 +373,7 @@ func (x *exchange) accept(q *query, msg *dns.Msg, rtt time.Duration) (Reply, ver
 	case refusesEDNS(msg.Rcode):
 		v = ednsRefused
 	}
-	x.memory.replied(x.server, receipt{
+	x.memory.replied(x.server, x.record, receipt{
 		rtt: rtt, keptCase: q.form.mixed, understoodEDNS: v == answered && !q.form.plain, cookie: q.form.cookie, returned: returned,
 	}, x.now())
 	msg.Question = []dns.Question{{Name: x.question.Name.Reveal(), Qtype: uint16(x.question.Type), Qclass: dns.ClassINET}}

@@ -71,13 +71,13 @@ func TestCoversAreBounded(t *testing.T) {
 // The wait for the set-up of a session is no sign that its server is overdue.
 func TestOverdueAllowsForSetUp(t *testing.T) {
 	m, s := NewMemory(MemoryOptions{}), Server{Addr: address, Encryption: Opportunistic}
-	m.replied(s, receipt{rtt: latency}, time.Now())
-	before := m.Overdue(s)
+	m.replied(s, nil, receipt{rtt: latency}, time.Now())
+	before := m.begin(s, testTime).overdue
 	m.foundCover(address.Addr(), TLS, 3*latency, time.Now())
-	if got, want := m.Overdue(s), before+4*latency+latency/2; got != want {
+	if got, want := m.begin(s, testTime).overdue, before+4*latency+latency/2; got != want {
 		t.Errorf("%v, want %v", got, want)
 	}
-	if got := m.Overdue(server); got != before {
+	if got := m.begin(server, testTime).overdue; got != before {
 		t.Errorf("in clear %v, want %v", got, before)
 	}
 }

@@ -121,7 +121,7 @@ func (x *exchange) attemptCover(ctx context.Context, t Transport, wait time.Dura
 	switch {
 	case err == nil && (credible(r.Msg) || x.server.Encryption == Strict):
 		x.memory.foundCover(addr, t, r.setUp, now)
-		x.memory.replied(x.server, receipt{rtt: r.RTT}, now)
+		x.memory.replied(x.server, x.record, receipt{rtt: r.RTT}, now)
 		return cloak{reply: r.Reply, settled: true, transport: t}
 	case err == nil:
 		return cloak{transport: t, incredible: true}
@@ -209,7 +209,7 @@ func (x *exchange) strictly(ctx context.Context) cloak {
 		return cloak{settled: true, err: failure(ctx, err)}
 	}
 	if r, ok := x.press(ctx); ok {
-		x.memory.replied(x.server, receipt{rtt: r.RTT}, x.now())
+		x.memory.replied(x.server, x.record, receipt{rtt: r.RTT}, x.now())
 		return cloak{reply: r, settled: true}
 	}
 	if ctx.Err() == nil {

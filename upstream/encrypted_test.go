@@ -506,7 +506,7 @@ func TestDoubtfulServers(t *testing.T) {
 	if !m.Prospect(server, wire.Root, now.Add(time.Millisecond)).Doubtful {
 		t.Error("tried by everybody at once")
 	}
-	m.replied(server, receipt{rtt: time.Millisecond}, now.Add(time.Millisecond))
+	m.replied(server, nil, receipt{rtt: time.Millisecond}, now.Add(time.Millisecond))
 	if m.Prospect(server, wire.Root, now.Add(time.Millisecond)).Doubtful {
 		t.Error("doubtful after a reply")
 	}

@@ -188,16 +188,13 @@ const (
 	minOverdue   = 30 * time.Millisecond
 )
 
-// Overdue returns after how long another server may be asked beside s, whose reply is probably lost, and is waited for all
+// overdue returns after how long another server may be asked beside this one, whose reply is probably lost, and is waited for all
 // the same: two to three round trips, by how much they vary.
-func (m *Memory) Overdue(s Server) time.Duration {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	r, ok := m.servers.Peek(s.endpoint())
-	if !ok || r.srtt == 0 {
-		return firstOverdue + m.setUpOf(s)
+func (r *record) overdue() time.Duration {
+	if r.srtt == 0 {
+		return firstOverdue
 	}
-	return max(min(max(r.srtt+4*r.rttvar, 2*r.srtt), 3*r.srtt), minOverdue) + m.setUpOf(s)
+	return max(min(max(r.srtt+4*r.rttvar, 2*r.srtt), 3*r.srtt), minOverdue)
 }
 
 // Stats count queries to authoritative servers, and how encrypted transports were looked for.
@@ -252,7 +249,9 @@ type manner struct {
 	stream  bool // over TCP
 	trial   bool // over TCP might work where UDP has not lately
 	timeout time.Duration
+	overdue time.Duration // with the set-up of an encrypted transport
 	biscuit biscuit
+	record  *record
 }
 
 // begin is called before s is asked.
@@ -266,7 +265,7 @@ func (m *Memory) begin(s Server, now time.Time) manner {
 	}
 	return manner{
 		plain: now.Before(r.plainUntil), stream: now.Before(r.streamUntil),
-		trial: r.failures == tryTCPAfter, timeout: timeout, biscuit: r.biscuit,
+		trial: r.failures == tryTCPAfter, timeout: timeout, overdue: r.overdue() + m.setUpOf(s), biscuit: r.biscuit, record: r,
 	}
 }
 
@@ -280,11 +279,13 @@ type receipt struct {
 	returned []byte // the server cookie that came; nil: none
 }
 
-// replied is called with each reply of s that was accepted.
-func (m *Memory) replied(s Server, got receipt, now time.Time) {
+// replied is called with each reply of s that was accepted. r is what begin gave, or nil.
+func (m *Memory) replied(s Server, r *record, got receipt, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	r := m.at(s)
+	if r == nil {
+		r = m.at(s)
+	}
 	rtt := max(got.rtt, 1)
 	if r.srtt == 0 {
 		r.srtt, r.rttvar = rtt, rtt/2

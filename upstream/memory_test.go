@@ -31,7 +31,7 @@ func TestRoundTripTimes(t *testing.T) {
 	} {
 		m := NewMemory(MemoryOptions{})
 		for _, rtt := range c.rtts {
-			m.replied(server, receipt{rtt: rtt * time.Millisecond}, testTime)
+			m.replied(server, nil, receipt{rtt: rtt * time.Millisecond}, testTime)
 		}
 		st := m.Prospect(server, wire.Root, testTime)
 		if st.Known != (c.rtts != nil) || st.SRTT != c.srtt {
@@ -50,7 +50,7 @@ func TestDeadServersAreProbed(t *testing.T) {
 		m.begin(server, now)
 		sent := now
 		if now = now.Add(time.Second); answers {
-			m.replied(server, receipt{rtt: time.Second}, now)
+			m.replied(server, nil, receipt{rtt: time.Second}, now)
 		} else {
 			m.failed(server, sent, now)
 		}
@@ -102,7 +102,7 @@ func TestFailuresTogetherCountOnce(t *testing.T) {
 	if st := m.Prospect(server, wire.Root, now); st.Timeouts != 1 {
 		t.Errorf("a burst: %+v", st)
 	}
-	m.replied(server, receipt{rtt: time.Millisecond}, now.Add(time.Second))
+	m.replied(server, nil, receipt{rtt: time.Millisecond}, now.Add(time.Second))
 	m.failed(server, now, now.Add(2*time.Second))
 	if st := m.Prospect(server, wire.Root, now); st.Timeouts != 0 {
 		t.Errorf("asked before the last reply: %+v", st)
@@ -136,7 +136,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	m := NewMemory(MemoryOptions{Servers: 10})
 	for i := range 1000 {
 		s := Server{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), uint16(i))}
-		m.replied(s, receipt{rtt: time.Millisecond}, testTime)
+		m.replied(s, nil, receipt{rtt: time.Millisecond}, testTime)
 		m.MarkLame(s, wire.Root, testTime)
 	}
 	if m.servers.Len() > 10 || m.lame.Len() > 10 {
@@ -161,7 +161,7 @@ func TestFamilyWithoutRoute(t *testing.T) {
 	if m.familyDown(true, testTime) || m.familyDown(false, testTime) {
 		t.Error("both down leaves nobody to ask")
 	}
-	m.replied(v6, receipt{rtt: time.Millisecond}, testTime)
+	m.replied(v6, nil, receipt{rtt: time.Millisecond}, testTime)
 	m.noRoute(serverAt("2001:db8::2"), testTime.Add(time.Second))
 	if m.familyDown(true, testTime.Add(time.Second)) {
 		t.Error("down, though it has just answered")
@@ -182,10 +182,10 @@ func TestSilentFamilyIsDoubtful(t *testing.T) {
 			for _, s := range v6 {
 				m.failed(s, testTime, testTime)
 			}
-			m.replied(v4, receipt{rtt: time.Millisecond}, testTime.Add(since))
+			m.replied(v4, nil, receipt{rtt: time.Millisecond}, testTime.Add(since))
 		}, true},
 		{"IPv4 answered before only", func(m *Memory) {
-			m.replied(v4, receipt{rtt: time.Millisecond}, testTime)
+			m.replied(v4, nil, receipt{rtt: time.Millisecond}, testTime)
 			for _, s := range v6 {
 				m.failed(s, testTime.Add(since), testTime.Add(since))
 			}
@@ -194,21 +194,21 @@ func TestSilentFamilyIsDoubtful(t *testing.T) {
 			for range 3 {
 				m.failed(v6[0], testTime, testTime)
 			}
-			m.replied(v4, receipt{rtt: time.Millisecond}, testTime.Add(since))
+			m.replied(v4, nil, receipt{rtt: time.Millisecond}, testTime.Add(since))
 		}, false},
 		{"one of the family answers in between", func(m *Memory) {
 			m.failed(v6[0], testTime, testTime)
 			m.failed(v6[1], testTime, testTime)
-			m.replied(v6[2], receipt{rtt: time.Millisecond}, testTime.Add(since))
+			m.replied(v6[2], nil, receipt{rtt: time.Millisecond}, testTime.Add(since))
 			m.failed(v6[2], testTime.Add(since), testTime.Add(since))
-			m.replied(v4, receipt{rtt: time.Millisecond}, testTime.Add(since))
+			m.replied(v4, nil, receipt{rtt: time.Millisecond}, testTime.Add(since))
 		}, false},
 		{"and answers again", func(m *Memory) {
 			for _, s := range v6 {
 				m.failed(s, testTime, testTime)
 			}
-			m.replied(v4, receipt{rtt: time.Millisecond}, testTime.Add(since))
-			m.replied(v6[0], receipt{rtt: time.Millisecond}, testTime.Add(since))
+			m.replied(v4, nil, receipt{rtt: time.Millisecond}, testTime.Add(since))
+			m.replied(v6[0], nil, receipt{rtt: time.Millisecond}, testTime.Add(since))
 		}, false},
 	} {
 		m := NewMemory(MemoryOptions{})
@@ -234,7 +234,7 @@ func TestSilentFamilyIsDoubtful(t *testing.T) {
 
 func BenchmarkState(b *testing.B) {
 	m := NewMemory(MemoryOptions{})
-	m.replied(server, receipt{rtt: time.Millisecond}, testTime)
+	m.replied(server, nil, receipt{rtt: time.Millisecond}, testTime)
 	b.ReportAllocs()
 	for b.Loop() {
 		if !m.Prospect(server, wire.Root, testTime).Known {

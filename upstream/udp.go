@@ -162,7 +162,7 @@ func (x *exchange) read(q *query, datagram []byte, sent time.Time) (r Reply, v v
 	}
 	rtt := x.now().Sub(sent)
 	if truncated(datagram) {
-		x.memory.replied(x.server, receipt{rtt: rtt, keptCase: q.form.mixed}, x.now())
+		x.memory.replied(x.server, x.record, receipt{rtt: rtt, keptCase: q.form.mixed}, x.now())
 		return r, incomplete, true
 	}
 	msg, ok := q.unpack(datagram)
