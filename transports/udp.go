@@ -105,6 +105,7 @@ func (u *udpSocket) receive(b *batch, d *datagram) {
 		}
 		control := append(j.control[:0], d.control...)
 		j.reply[0] = datagram{control: control, peer: d.peer, edns: v.query.EDNS, do: v.query.DO}
+		j.wait = b.patience.from(u.front)
 		j.start(u.front.ctx, u)
 	case entrusted:
 		u.entrust(v, message, client, l, d)
@@ -129,12 +130,13 @@ func (u *udpSocket) entrust(v *visit, message []byte, client netip.Addr, l link,
 // A batch is what a reader treats together. The answers stand one behind the other in its room, so that little memory is
 // touched, and little is to be wiped.
 type batch struct {
-	visit   visit
-	tally   tally
-	room    []byte
-	used    int // by answers that are ready
-	reach   int // as in a visit
-	answers []datagram
+	visit    visit
+	patience patience
+	tally    tally
+	room     []byte
+	used     int // by answers that are ready
+	reach    int // as in a visit
+	answers  []datagram
 }
 
 func newBatch() *batch {

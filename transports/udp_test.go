@@ -281,6 +281,30 @@ func TestShutdownDrains(t *testing.T) {
 	}
 }
 
+// Clients of a tenth of a second have one end of patience, 4.8 to 4.9 s after they came; those that come later have another.
+func TestPatience(t *testing.T) {
+	overMemory(t, func(t *testing.T, open opener) {
+		s, u := newServer(Options{}), newMemoryUDP()
+		s.udp = append(s.udp, &udpSocket{front: s.front, conn: open(u)})
+		go s.Serve(slowly(time.Minute), everybody{})
+		begin := time.Now()
+		for i := range 40 { // every 50 ms
+			u.in <- delivery{packet: ask(uint16(i), "www.example."), peer: client1}
+			time.Sleep(50 * time.Millisecond)
+		}
+		for range 40 {
+			m := read(t, (<-u.out).packet)
+			came := begin.Add(time.Duration(m.Id) * 50 * time.Millisecond)
+			if waited := time.Since(came); m.Rcode != dns.RcodeServerFailure || waited <= answerWithin-100*time.Millisecond || waited > answerWithin {
+				t.Errorf("question %d waited %v: %v", m.Id, waited, m.Rcode)
+			}
+		}
+		if err := s.Shutdown(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Shutdown does not wait longer than its context allows; jobs that are left are told to end.
 func TestShutdownGivesUp(t *testing.T) {
 	overMemory(t, func(t *testing.T, open opener) {
