@@ -142,7 +142,7 @@ func (s *resolution) askOne(ctx context.Context, c *cut, choice *selection, to *
 	}
 	switch {
 	case j.usable():
-		note(&s.sources, source(j, q), to.server.Addr)
+		s.sources.put(source(j, q), to.server.Addr)
 		return j, nil
 	case j.outcome == lame:
 		s.memory.MarkLame(to.server, c.zone, s.now())

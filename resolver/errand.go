@@ -46,8 +46,8 @@ func (s *resolution) collect(ctx context.Context, k key) (*found, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	if server, ok := e.sources[k]; ok {
-		note(&s.sources, k, server)
+	if server, ok := e.sources.get(k); ok {
+		s.sources.put(k, server)
 	}
 	return e.found, e.err
 }

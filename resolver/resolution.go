@@ -30,9 +30,9 @@ type resolution struct {
 	pastForwarders bool                     // a forward zone that may be iterated has failed
 
 	checking   bool                    // what is found is validated
-	fetched    map[key]dnssec.Reply    // for the validator
+	fetched    notes[dnssec.Reply]     // for the validator
 	errands    map[key]*errand         // on their way
-	sources    map[key]netip.AddrPort  // who answered what
+	sources    notes[netip.AddrPort]   // who answered what
 	distrusted map[netip.AddrPort]bool // whose word turned out to be bogus
 	refetches  int
 	refetched  map[key]int
@@ -42,6 +42,38 @@ func (r *Resolver) newResolution(q wire.Question, report tracer) *resolution {
 	return &resolution{
 		checking: r.validator != nil && !q.CD, Resolver: r, budget: work.New(r.limits), generation: r.cache.Generation(),
 		report: report, started: r.now(),
+	}
+}
+
+// Notes say something of few questions: most resolutions have one to three, for which a map is large.
+type notes[V any] []struct {
+	of    key
+	value V
+}
+
+func (n notes[V]) get(k key) (value V, ok bool) {
+	for i := range n {
+		if n[i].of == k {
+			return n[i].value, true
+		}
+	}
+	return value, false
+}
+
+func (n *notes[V]) put(k key, value V) {
+	n.drop(k)
+	*n = append(*n, struct {
+		of    key
+		value V
+	}{k, value})
+}
+
+func (n *notes[V]) drop(k key) {
+	for i := range *n {
+		if (*n)[i].of == k {
+			*n = slices.Delete(*n, i, i+1)
+			return
+		}
 	}
 }
 

@@ -124,7 +124,7 @@ func (r *resolution) quickest(candidates []*candidate) *candidate {
 
 // newSelection lists the addresses known of the servers of c.
 func (r *resolution) newSelection(c *cut) *selection {
-	s := &selection{zone: c.zone}
+	s := &selection{zone: c.zone, candidates: make([]candidate, 0, len(c.configured)+min(len(c.servers), maxNames))} // most have one address
 	for _, server := range c.configured {
 		s.candidates = append(s.candidates, candidate{name: c.zone, server: r.covered(c.zone, server, false)})
 	}

@@ -223,7 +223,7 @@ func (r *Resolver) AskKeys(ctx context.Context, zone wire.Name) (wire.RRset, boo
 // resolution has fetched it does not fetch again, whatever its TTL.
 func (s *resolution) Fetch(ctx context.Context, _ *work.Budget, name wire.Name, t wire.Type) (dnssec.Reply, error) {
 	k := key{name: name, kind: t}
-	if r, ok := s.fetched[k]; ok {
+	if r, ok := s.fetched.get(k); ok {
 		return r, nil
 	}
 	r, ok := dnssec.Reply{}, false
@@ -237,7 +237,7 @@ func (s *resolution) Fetch(ctx context.Context, _ *work.Budget, name wire.Name, 
 		}
 		r = f.reply(s.now())
 	}
-	note(&s.fetched, k, r)
+	s.fetched.put(k, r)
 	return r, nil
 }
 
@@ -276,8 +276,8 @@ func (s *resolution) Refetch(name wire.Name, t wire.Type) bool {
 	}
 	s.refetches++
 	note(&s.refetched, k, s.refetched[k]+1)
-	delete(s.fetched, k)
-	if server, ok := s.sources[k]; ok {
+	s.fetched.drop(k)
+	if server, ok := s.sources.get(k); ok {
 		note(&s.distrusted, server, true)
 	}
 	dropped := cache.Key{Name: name, Type: t, Partition: s.partition(name, t)}

@@ -58,9 +58,9 @@ func serve(cmd *cobra.Command, path string) error {
 }
 
 // garbageShare is the garbage, in percent of what is in use, at which memory is collected. Caches are not part of it, so what
-// is in use is a few MiB: to collect it each time that it has doubled, as Go does, was a fifth of the work of a resolution.
-// With more than this, memory that is touched for the first time costs as much as collecting.
-const garbageShare = 200
+// is in use is a few MiB, 20 with a thousand questions on their way: to collect it each time that it has doubled, as Go does, is a
+// tenth of the work then. Beyond this share, memory that is touched for the first time costs as much as collecting.
+const garbageShare = 400
 
 // collectLess lets garbage grow to garbageShare, unless the environment says otherwise.
 func collectLess() {
