@@ -119,9 +119,13 @@ func (x *exchange) listen(ctx context.Context, conn net.Conn, q *query, sent tim
 	}
 }
 
-// wakeAt ends reads from conn at a time, or with ctx, unless it is stopped.
+// wakeAt ends reads from conn at a time, or with ctx, unless it is stopped. Of a leash it takes what it holds now: from what it holds
+// later, nothing could be taken back.
 func wakeAt(ctx context.Context, conn net.Conn, end time.Time) (stop func() bool) {
 	_ = conn.SetReadDeadline(end)
+	if l, ok := ctx.(*leash); ok {
+		ctx = l.Context
+	}
 	return context.AfterFunc(ctx, func() { _ = conn.SetReadDeadline(time.Unix(1, 0)) })
 }
 
