@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -111,18 +112,23 @@ func TestUpstreamProblems(t *testing.T) {
 	}
 }
 
+// upstreamErrors is all that is said of upstreams: nothing of the text that is wrong is in it.
+var upstreamErrors = []error{
+	errServer, errScheme, errHostName, errUpstream, errBrackets, errNoPath, errPath, errVainPath, errIdentity, errTwoNames,
+}
+
 // Whatever a text holds, what is accepted can be connected to, and says of itself nothing but names and keys.
 func FuzzUpstream(f *testing.F) {
 	for _, text := range []string{
 		"192.0.2.53", "tls://[2001:db8::53]:853#dns.example", "https://192.0.2.53/dns-query#" + pinText(pinA) + ",a.example",
-		"quic://[fe80::1%a]#,", "tls://a:1/#sha256/", "https://[::]/%",
+		"quic://[fe80::1%a]#,", "tls://a:1/#sha256/", "https://[::]/%", "https://192.0",
 	} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		u, err := parseUpstream(text)
 		if err != nil {
-			if err.Error() == "" || text != "" && len(text) > 12 && strings.Contains(err.Error(), text) {
+			if !slices.Contains(upstreamErrors, err) {
 				t.Errorf("%q: %v", text, err)
 			}
 			return
