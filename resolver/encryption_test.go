@@ -118,6 +118,37 @@ func TestSilentCoverIsLeft(t *testing.T) {
 	}
 }
 
+// Of two servers the one that can be asked encrypted is, unless that takes much longer.
+func TestEncryptedServersArePreferred(t *testing.T) {
+	const questions, few = 200, 30 // chosen at random: 5
+	for _, c := range []struct {
+		far       time.Duration
+		encrypted bool
+	}{{100 * time.Millisecond, true}, {150 * time.Millisecond, false}} {
+		covert(t, Options{Encrypt: true}, func(s *script, n *secured) {
+			near := s.Zone("shop.example.", wildcard, testnet.IPv4Only(), testnet.Latency(10*time.Millisecond))
+			n.plain = near.Addresses()[0].Addr()
+			s.NameServer("shop.example.", testnet.IPv4Only(), testnet.Latency(c.far))
+			for i := range 100 { // both are asked, and found out about
+				s.wants(fmt.Sprintf("warm%d", i))
+				time.Sleep(time.Second)
+			}
+			before := s.r.memory.Stats()
+			for i := range questions {
+				s.wants(fmt.Sprintf("x%d", i))
+			}
+			after := s.r.memory.Stats()
+			count := int(after.Encrypted() - before.Encrypted())
+			if c.encrypted {
+				count = questions - count
+			}
+			if count > few {
+				t.Errorf("%v away: %d of %d questions went to the other server", c.far, count, questions)
+			}
+		})
+	}
+}
+
 // Zones and servers of the strict list are asked encrypted or not at all; what lies beside them goes as ever.
 func TestStrictEncryptionOfZones(t *testing.T) {
 	strict := Options{EncryptedZones: []wire.Name{wire.MustName("shop.example.")}}

@@ -31,6 +31,7 @@ type secured struct {
 	certificate tls.Certificate
 	stalled     atomic.Bool // servers read, and answer nothing
 	absent      atomic.Bool // nobody is at port 853
+	plain       netip.Addr  // ... of this server
 	counting    sync.Mutex
 	connects    map[netip.Addr]int
 }
@@ -62,7 +63,7 @@ func (n *secured) identity(t *testing.T) upstream.Identity {
 // DialContext connects to the plain server behind, as does a proxy that terminates TLS.
 func (n *secured) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	to, err := netip.ParseAddrPort(address)
-	if err != nil || to.Port() != 853 || network == "udp" || n.absent.Load() {
+	if err != nil || to.Port() != 853 || network == "udp" || n.absent.Load() || to.Addr() == n.plain {
 		return n.World.DialContext(ctx, network, address)
 	}
 	n.counting.Lock()

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -84,6 +85,14 @@ func (m *Memory) covered(a netip.Addr, now time.Time) (t Transport, setUp time.D
 		}
 	}
 	return UDP, 0, false
+}
+
+func (m *Memory) isCovered(s Server, now time.Time) bool {
+	if s.Encryption == Clear {
+		return false
+	}
+	c, ok := m.covers.Peek(s.Addr.Addr())
+	return ok && slices.ContainsFunc(c[:], func(w way) bool { return w.usable(now) })
 }
 
 // beginProbes returns the transports over which an address is to be tried now, and takes them for the caller, who says what

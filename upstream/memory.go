@@ -134,13 +134,14 @@ type Prospect struct {
 	State
 	Lame       bool // it is known not to serve the zone
 	FamilyDown bool // nothing is reached at addresses of its family
+	Covered    bool // it is known to be there over an encrypted transport, and is asked over it
 }
 
 // Prospect returns that of s.
 func (m *Memory) Prospect(s Server, zone wire.Name, now time.Time) Prospect {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return Prospect{m.state(s, now), m.isLame(s, zone, now), m.familyDown(s.Addr.Addr().Is6(), now)}
+	return Prospect{m.state(s, now), m.isLame(s, zone, now), m.familyDown(s.Addr.Addr().Is6(), now), m.isCovered(s, now)}
 }
 
 func (m *Memory) state(s Server, now time.Time) State {
