@@ -60,6 +60,9 @@ func (u *udpSocket) read() {
 			if len(received) < batchSize { // it may have to wait for the next
 				wipeStack()
 			}
+			if b.begun { // what was begun goes on before more is
+				runtime.Gosched()
+			}
 		case u.front.isStopping() || errors.Is(err, net.ErrClosed):
 			return
 		default:
@@ -74,7 +77,7 @@ func (u *udpSocket) read() {
 // treat answers messages at once, all together, or leaves them to jobs.
 func (u *udpSocket) treat(b *batch, received []datagram) {
 	defer b.forget()
-	b.visit.now = u.front.now()
+	b.visit.now, b.begun = u.front.now(), false
 	for i := range received {
 		u.receive(b, &received[i])
 	}
@@ -105,6 +108,7 @@ func (u *udpSocket) receive(b *batch, d *datagram) {
 		}
 		control := append(j.control[:0], d.control...)
 		j.reply[0] = datagram{control: control, peer: d.peer, edns: v.query.EDNS, do: v.query.DO}
+		b.begun = true
 		j.wait = b.patience.from(u.front)
 		j.start(u.front.ctx, u)
 	case entrusted:
@@ -134,8 +138,9 @@ type batch struct {
 	patience patience
 	tally    tally
 	room     []byte
-	used     int // by answers that are ready
-	reach    int // as in a visit
+	used     int  // by answers that are ready
+	reach    int  // as in a visit
+	begun    bool // a job
 	answers  []datagram
 }
 
