@@ -26,22 +26,37 @@ type Delegations struct {
 	generation *generation
 }
 
-// Slots keep what was made of records, by the last octet of their serial numbers.
-type slots [256]atomic.Pointer[made]
+// Slots keep what was made of records, by the end of their serial numbers. The few records that are large share a part of them.
+type slots [4096]atomic.Pointer[made]
+
+// slotsOfLarge bounds those with more than smallServers servers or smallAddresses addresses. The others are of 2 KiB at most with
+// their names, so slots hold 8 MiB at most.
+const (
+	slotsOfLarge   = 256
+	smallServers   = 4
+	smallAddresses = 8
+)
 
 type made struct {
 	serial     uint64
 	delegation Delegation
 }
 
-func (s *slots) get(serial uint64) *made {
-	if m := s[byte(serial)].Load(); m != nil && m.serial == serial {
+func (s *slots) of(g *grant) *atomic.Pointer[made] {
+	if g.servers() > smallServers || g.addresses() > smallAddresses {
+		return &s[g.serial()%slotsOfLarge]
+	}
+	return &s[g.serial()%uint64(len(s))]
+}
+
+func (s *slots) get(g *grant) *made {
+	if m := s.of(g).Load(); m != nil && m.serial == g.serial() {
 		return m
 	}
 	return nil
 }
 
-func (s *slots) put(m *made) { s[byte(m.serial)].Store(m) }
+func (s *slots) put(g *grant, d Delegation) { s.of(g).Store(&made{g.serial(), d}) }
 
 func (s *slots) clear() {
 	for i := range s {
@@ -98,16 +113,16 @@ func (d *Delegations) at(zone []byte, now instant) (Delegation, bool) {
 	if !ok {
 		return Delegation{}, false
 	}
-	serial := grantOf(&held).serial()
-	if m := d.granted.get(serial); m != nil {
+	g := grantOf(&held)
+	if m := d.granted.get(g); m != nil {
 		return m.delegation, true
 	}
-	m := d.again.get(serial)
-	if m == nil {
-		m = &made{serial, readDelegation(zone, &held)}
-		d.again.put(m)
+	if m := d.again.get(g); m != nil {
+		return m.delegation, true
 	}
-	return m.delegation, true
+	found := readDelegation(zone, &held)
+	d.again.put(g, found)
+	return found, true
 }
 
 // A grant is the fixed octets of a record.
@@ -198,7 +213,9 @@ func (d *Delegations) Put(n Delegation, parent Delegation, ttl uint32, now time.
 	if !d.generation.is(generation) || !shard.put(hash, key, record, false) {
 		return n, false
 	}
-	d.granted.put(&made{serial, n}) // its servers are about to be asked
+	var g grant
+	copy(g[:grantLength], record)
+	d.granted.put(&g, n) // its servers are about to be asked
 	return n, true
 }
 

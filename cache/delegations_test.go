@@ -162,7 +162,7 @@ func TestDelegationsComeBackAsTheyWerePut(t *testing.T) {
 // A flush leaves none of the delegations that were asked for in memory.
 func TestFlushForgetsWhatWasMade(t *testing.T) {
 	c := New(Options{})
-	for i := range 600 {
+	for i := range 6000 {
 		d := delegation(fmt.Sprintf("z%d.example", i), "192.0.2.1")
 		c.Delegations.Put(d, Delegation{}, 60, epoch, c.Generation())
 		if got, ok := c.Delegations.Deepest(d.Zone, epoch); !ok || !reflect.DeepEqual(got.Servers, d.Servers) {
@@ -173,33 +173,42 @@ func TestFlushForgetsWhatWasMade(t *testing.T) {
 		c.Delegations.Deepest(wire.MustName(fmt.Sprintf("z%d.example", i)), epoch)
 	}
 	c.Flush(www.Name)
-	for i := range 256 {
+	for i := range c.Delegations.granted {
 		if c.Delegations.granted[i].Load() != nil || c.Delegations.again[i].Load() != nil {
 			t.Fatalf("%d is still there", i)
 		}
 	}
 }
 
-// What all questions go through is made once, however many delegations are granted meanwhile and asked for once.
+// What all questions go through is made once, however many delegations are granted meanwhile and asked for once: be it small, or
+// one of those for which there are fewer places.
 func TestDelegationsThatAreAskedForAgainStayMade(t *testing.T) {
-	c := New(Options{})
-	top := delegation("example", "192.0.2.1")
-	c.Delegations.Put(top, Delegation{}, 60, epoch, c.Generation())
-	var first *NameServer
-	for i := range 2000 {
-		got, ok := c.Delegations.Deepest(top.Zone, epoch)
-		if !ok {
-			t.Fatal("forgotten")
+	for _, servers := range []int{1, smallServers + 1} {
+		c := New(Options{})
+		put := func(zone string) Delegation {
+			d := delegation(zone, "192.0.2.1")
+			for i := range servers - 1 {
+				d.Servers = append(d.Servers, NameServer{Name: wire.MustName(fmt.Sprintf("ns%d.example", i))})
+			}
+			c.Delegations.Put(d, Delegation{}, 60, epoch, c.Generation())
+			return d
 		}
-		if i == 300 { // others have taken its place among those just granted
-			first = &got.Servers[0]
+		top := put("example")
+		var first *NameServer
+		const others = 2 * len(slots{})
+		for i := range others {
+			got, ok := c.Delegations.Deepest(top.Zone, epoch)
+			if !ok {
+				t.Fatal("forgotten")
+			}
+			if i == others/2+1 { // others have taken its place among those just granted
+				first = &got.Servers[0]
+			}
+			if first != nil && &got.Servers[0] != first {
+				t.Fatalf("%d servers: made again after %d others", servers, i)
+			}
+			c.Delegations.Deepest(put(fmt.Sprintf("z%d.example", i)).Zone, epoch)
 		}
-		if i > 300 && &got.Servers[0] != first {
-			t.Fatalf("made again after %d others", i)
-		}
-		d := delegation(fmt.Sprintf("z%d.example", i), "192.0.2.1")
-		c.Delegations.Put(d, Delegation{}, 60, epoch, c.Generation())
-		c.Delegations.Deepest(d.Zone, epoch)
 	}
 }
 
