@@ -229,7 +229,7 @@ type job struct {
 	to      sender
 	ctx     context.Context // of the client
 	wait    context.Context // ... and of its patience; nil: made for the job alone
-	reply   [1]datagram     // over UDP
+	reply   datagram        // over UDP
 	control [maxControl]byte
 	stream  uint32       // over HTTP/2
 	quic    *quic.Stream // over DoQ

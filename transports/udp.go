@@ -17,6 +17,7 @@ import (
 type udpSocket struct {
 	front   *front
 	conn    packetConn
+	late    bundles        // of what jobs found
 	proxies []netip.Prefix // who say in a PROXY header whom they speak for
 }
 
@@ -107,7 +108,7 @@ func (u *udpSocket) receive(b *batch, d *datagram) {
 			return
 		}
 		control := append(j.control[:0], d.control...)
-		j.reply[0] = datagram{control: control, peer: d.peer, edns: v.query.EDNS, do: v.query.DO}
+		j.reply = datagram{control: control, peer: d.peer, edns: v.query.EDNS, do: v.query.DO}
 		b.begun = true
 		j.wait = b.patience.from(u.front)
 		j.start(u.front.ctx, u)
@@ -188,8 +189,8 @@ func (u *udpSocket) deliver(j *job, answer []byte) {
 		u.front.drop(UDP, Late)
 		return
 	}
-	j.reply[0].octets = answer
-	u.send(j.reply[:])
+	j.reply.octets = answer
+	u.late.send(&j.reply, u.send)
 }
 
 // send sends answers. One that the way back does not take goes shortened; one that does not leave does not keep the
