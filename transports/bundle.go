@@ -6,19 +6,21 @@ import (
 )
 
 // Bundles are the answers of jobs that end at about the same time. They leave together, because each time that something is sent to who
-// waits for it wakes another processor, which costs as much as all else of sending. The first of them waits until what else can run
-// has run, which is no time where nothing can.
+// waits for it wakes another processor, which costs as much as all else of sending. The first of them lets run what else can, which is
+// no time where nothing can.
 type bundles struct {
 	mu      sync.Mutex
 	open    *bundle // for the next answer; nil: none
 	awaited bool    // by who sends it
+
+	leaving sync.Mutex // where one waits for room in the socket's buffer, the next bundle stays open
 }
 
 // A bundle has a copy of each of its answers: the jobs that they are from are over.
 type bundle struct {
 	answers []datagram
-	used    int // of room
-	room    [batchSize * 512]byte
+	used    int               // of room
+	room    [16<<10 - 64]byte // all of it in 16 KiB
 }
 
 var bundlePool = sync.Pool{New: func() any { return &bundle{answers: make([]datagram, 0, batchSize)} }}
@@ -31,6 +33,8 @@ func (b *bundles) send(answer *datagram, send func([]datagram)) {
 	}
 	if first {
 		runtime.Gosched()
+		b.leaving.Lock()
+		defer b.leaving.Unlock()
 		b.take().leave(send)
 	}
 }
@@ -77,9 +81,11 @@ func (b *bundle) keep(octets []byte) []byte {
 
 // leave sends what is in the bundle, and leaves nothing of the clients in it.
 func (b *bundle) leave(send func([]datagram)) {
+	defer func() {
+		clear(b.answers)
+		clear(b.room[:b.used])
+		b.answers, b.used = b.answers[:0], 0
+		bundlePool.Put(b)
+	}()
 	send(b.answers)
-	clear(b.answers)
-	clear(b.room[:b.used])
-	b.answers, b.used = b.answers[:0], 0
-	bundlePool.Put(b)
 }
