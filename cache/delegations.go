@@ -29,8 +29,8 @@ type Delegations struct {
 // Slots keep what was made of records, by the end of their serial numbers. The few records that are large share a part of them.
 type slots [4096]atomic.Pointer[made]
 
-// slotsOfLarge bounds those with more than smallServers servers or smallAddresses addresses. The others are of 2 KiB at most with
-// their names, so slots hold 8 MiB at most.
+// slotsOfLarge bounds those with more than smallServers servers or smallAddresses addresses. The others are of some 2 KiB at most with
+// their names, so slots hold some 10 MiB at most; for most zones it is a quarter of that.
 const (
 	slotsOfLarge   = 256
 	smallServers   = 4

@@ -209,6 +209,15 @@ func TestDelegationsThatAreAskedForAgainStayMade(t *testing.T) {
 			}
 			c.Delegations.Deepest(put(fmt.Sprintf("z%d.example", i)).Zone, epoch)
 		}
+		taken, want := 0, map[bool]int{false: len(slots{}), true: slotsOfLarge}[servers > smallServers]
+		for i := range c.Delegations.granted {
+			if c.Delegations.granted[i].Load() != nil {
+				taken++
+			}
+		}
+		if taken != want {
+			t.Errorf("%d servers: %d places are taken, want %d", servers, taken, want)
+		}
 	}
 }
 
