@@ -56,8 +56,8 @@ const exploreOneIn = 20
 // their chance beside known ones, in no fixed order.
 const unknownRTT = 150 * time.Millisecond
 
-// detour is how much longer a reply may take to come encrypted, from another server than the quickest. Those of which it is not
-// known yet whether they can are found out about when they are chosen at random.
+// detour is how much longer a reply may take to come encrypted, from another server than the quickest, where a session with it is
+// there. Servers of which it is not known yet whether they can are found out about when they are chosen at random.
 const detour = 100 * time.Millisecond
 
 // pick returns the best candidate and its preference, nil when all have had their tries.
@@ -118,10 +118,10 @@ func (r *resolution) quickest(candidates []*candidate) *candidate {
 		if c.prospect.Known {
 			estimate = c.prospect.SRTT
 		}
-		if c.server.Encryption == upstream.Opportunistic && !c.prospect.Covered {
+		estimate <<= c.tries
+		if c.server.Encryption != upstream.Clear && !c.prospect.Covered {
 			estimate += detour
 		}
-		estimate <<= c.tries
 		if best == nil || estimate < least {
 			best, least = c, estimate
 		}

@@ -2,7 +2,6 @@ package upstream
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -25,7 +24,7 @@ const (
 
 const (
 	// coverUnsure is how long a transport is left alone over which the server said what it cannot be meant to say, as one that
-	// is not authoritative does. It may be so for that one zone alone.
+	// is not authoritative does. It may be so for that one zone alone. For so long, too, a slow one is no reason to prefer a server.
 	coverUnsure = 10 * time.Minute
 	// coverPress is how long a transport that failed is left alone where there is to be no other.
 	coverPress = 10 * time.Second
@@ -42,6 +41,7 @@ type way struct {
 	works     bool
 	lastReply time.Time
 	setUp     time.Duration // that the last session took
+	doubted   time.Time     // when a question over it took too long
 
 	probing bool
 	ended   time.Time // the last attempt that failed
@@ -92,7 +92,12 @@ func (m *Memory) isCovered(s Server, now time.Time) bool {
 		return false
 	}
 	c, ok := m.covers.Peek(s.Addr.Addr())
-	return ok && slices.ContainsFunc(c[:], func(w way) bool { return w.usable(now) })
+	for i := range ways {
+		if ok && c[i].usable(now) {
+			return !now.Before(c[i].doubted.Add(coverUnsure)) // the others are not asked over
+		}
+	}
+	return false
 }
 
 // beginProbes returns the transports over which an address is to be tried now, and takes them for the caller, who says what
@@ -147,11 +152,13 @@ func (m *Memory) lostCover(a netip.Addr, t Transport, d time.Duration, now time.
 	w.works, w.ended, w.until = false, now, now.Add(d)
 }
 
-// doubtCover is called when a question over t took too long. Whether it works is to be seen again, at once.
-func (m *Memory) doubtCover(a netip.Addr, t Transport) {
+// doubtCover is called when a question over t took too long. Whether it works is to be seen again, at once; for some time its server
+// is not preferred for it.
+func (m *Memory) doubtCover(a netip.Addr, t Transport, now time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.wayAt(a, t).works = false
+	w := m.wayAt(a, t)
+	w.works, w.doubted = false, now
 }
 
 // setUpOf is what a question may have to wait for before it is sent, over an encrypted transport. m.mu is held.

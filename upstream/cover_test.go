@@ -5,6 +5,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"tacit/internal/wire"
 )
 
 // RFC 9539 section 4.3: what works is taken to work for three days from its last reply, what does not is left alone for one.
@@ -44,11 +46,35 @@ func TestCoverAges(t *testing.T) {
 	m.foundCover(a, QUIC, 0, at(works))
 	covered(works, QUIC)
 	probes(works)
-	m.doubtCover(a, QUIC)
+	m.doubtCover(a, QUIC, at(works))
 	covered(works, TLS)
 	probes(works, QUIC)
 	m.lostCover(a, TLS, coverDamped, at(works))
 	covered(works, UDP)
+}
+
+// A server that answers too late over what it is asked over is asked so, as before, and not preferred for it.
+func TestSlowCoverIsNotPreferred(t *testing.T) {
+	m, now := NewMemory(MemoryOptions{}), time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
+	s := Server{Addr: netip.MustParseAddrPort("192.0.2.53:53"), Encryption: Opportunistic}
+	a := s.Addr.Addr()
+	preferred := func(s Server, after time.Duration, want bool) {
+		t.Helper()
+		if got := m.Prospect(s, wire.Root, now.Add(after)).Covered; got != want {
+			t.Errorf("after %v: %t", after, got)
+		}
+	}
+	preferred(s, 0, false)
+	m.foundCover(a, QUIC, 0, now)
+	m.foundCover(a, TLS, 0, now)
+	preferred(s, 0, true)
+	preferred(Server{Addr: s.Addr}, 0, false) // it is asked in clear
+	m.doubtCover(a, QUIC, now)
+	preferred(s, 0, true) // over TLS
+	m.foundCover(a, QUIC, 0, now)
+	preferred(s, coverUnsure-1, false)
+	preferred(s, coverUnsure, true)
+	preferred(s, coverPersists, false)
 }
 
 func TestOneProbeAtATime(t *testing.T) {

@@ -133,7 +133,7 @@ func (x *exchange) attemptCover(ctx context.Context, t Transport, wait time.Dura
 		}
 	case slow:
 		if x.shouldHaveBeenThere(ctx, sent) {
-			x.memory.doubtCover(addr, t)
+			x.memory.doubtCover(addr, t, now)
 		}
 	case unknown:
 	}

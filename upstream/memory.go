@@ -134,7 +134,7 @@ type Prospect struct {
 	State
 	Lame       bool // it is known not to serve the zone
 	FamilyDown bool // nothing is reached at addresses of its family
-	Covered    bool // it is known to be there over an encrypted transport, and is asked over it
+	Covered    bool // it is asked encrypted as far as is known, and that has not been slow lately
 }
 
 // Prospect returns that of s.
