@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// A counterpart of a socket notes what leaves, and how often something does.
+// Outgoing stands in the place of a socket, and notes what leaves and in how many calls.
 type outgoing struct {
 	mu    sync.Mutex
 	calls int

@@ -2,6 +2,7 @@ package upstream
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -48,6 +49,11 @@ type way struct {
 	until   time.Time // no other before
 }
 
+// best is the way over which questions go, -1 if none is known to work.
+func (c *cover) best(now time.Time) int {
+	return slices.IndexFunc(c[:], func(w way) bool { return w.usable(now) })
+}
+
 func (w *way) usable(now time.Time) bool {
 	return w.works && now.Before(w.lastReply.Add(coverPersists))
 }
@@ -79,12 +85,11 @@ func (m *Memory) covered(a netip.Addr, now time.Time) (t Transport, setUp time.D
 	if !ok {
 		return UDP, 0, false
 	}
-	for i := range c {
-		if c[i].usable(now) {
-			return ways[i], c[i].setUp, true
-		}
+	i := c.best(now)
+	if i < 0 {
+		return UDP, 0, false
 	}
-	return UDP, 0, false
+	return ways[i], c[i].setUp, true
 }
 
 func (m *Memory) isCovered(s Server, now time.Time) bool {
@@ -92,12 +97,11 @@ func (m *Memory) isCovered(s Server, now time.Time) bool {
 		return false
 	}
 	c, ok := m.covers.Peek(s.Addr.Addr())
-	for i := range ways {
-		if ok && c[i].usable(now) {
-			return !now.Before(c[i].doubted.Add(coverUnsure)) // the others are not asked over
-		}
+	if !ok {
+		return false
 	}
-	return false
+	i := c.best(now)
+	return i >= 0 && !now.Before(c[i].doubted.Add(coverUnsure))
 }
 
 // beginProbes returns the transports over which an address is to be tried now, and takes them for the caller, who says what
